@@ -1,0 +1,28 @@
+"""Action unit labels for event-camera face recordings, fitted on RGB and carried over in time.
+
+Examples
+--------
+>>> import au3dmm
+>>> result = au3dmm.label_session("session")          # doctest: +SKIP
+>>> table = au3dmm.read_labels(result.labels)         # doctest: +SKIP
+>>> alpha, valid = au3dmm.vectors(table, "alpha_au")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["LabelResult", "__version__", "label_session", "read_labels", "vectors"]
+
+if TYPE_CHECKING:
+    from au3dmm.api import LabelResult, label_session, read_labels, vectors
+
+
+def __getattr__(name: str) -> Any:
+    # heavy imports wait until they are asked for: `au3dmm --help` answers at once
+    if name in __all__:
+        from au3dmm import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'au3dmm' has no attribute {name!r}")

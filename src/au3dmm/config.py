@@ -1,0 +1,239 @@
+"""What changes results: one frozen model per stage, and the pipeline file that holds them.
+
+How we run (workers, device, log level) is kept out of here, so that it recomputes nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from au3dmm.errors import ConfigError, os_reason
+
+Preset = Literal["robust", "paper"]
+T = TypeVar("T", bound=BaseModel)
+
+# What the published method (FACEMORPHIC sec. 5.2) does where the default does better; see docs/decisions.md
+PAPER: dict[str, dict[str, Any]] = {
+    "identity": {
+        "neutral": "first_frame",
+        "smoothing_us": 0,
+        "camera": "affine",
+        "perspective_passes": 0,
+        "sigma_id_px": 10.0,
+        "sigma_offset_m": 0.0,
+        "alternations": 1,
+        "jaw_weight": 1.0,
+    },
+    "fit": {
+        "smoothing_us": 0,
+        "camera": "affine",
+        "perspective_passes": 0,
+        "joint_pose": False,
+        "codes": "ridge",
+        "sigma_px": 10.0,
+        "l1": 0.0,
+        "jaw_weight": 1.0,
+    },
+}
+
+
+class Params(BaseModel):
+    """Base of all parameter models: frozen, and unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DetectParams(Params):
+    """Landmarks on every RGB frame."""
+
+    detector: Literal["mediapipe", "face_alignment", "precomputed"] = Field(
+        "mediapipe", description="Which landmark detector."
+    )
+    face: Literal["largest", "central", "track", "index"] = Field(
+        "largest", description="Which face, if there are several; track = nearest to the last one taken."
+    )
+    face_index: int = Field(0, ge=0, description="With face = index: which, in the detector's order.")
+    min_detection_score: float = Field(0.5, ge=0, le=1, description="Faces scored below are not faces.")
+    min_landmark_score: float = Field(0.5, ge=0, le=1, description="Below: status low_confidence.")
+    recrops: int = Field(1, ge=0, le=3, description="mediapipe: times the region is cut again from the mesh.")
+    small_px: float = Field(40.0, ge=0, description="Outer eye corners closer than this: flag small, px.")
+
+
+class _PresetParams(Params):
+    """Shared by the two fitting stages: a preset fills what is not given."""
+
+    preset: Preset = Field("robust", description="robust (DESIGN sec. 5) or paper (the published method).")
+    smoothing_us: int = Field(300_000, ge=0, description="Local quadratic over this many us; 0 = none.")
+    camera: Literal["scaled_orthographic", "affine"] = Field(
+        "scaled_orthographic", description="Camera model."
+    )
+    perspective_passes: int = Field(2, ge=0, le=5, description="Corrections for perspective; 0 = none.")
+    field_of_view_deg: float = Field(
+        60.0, gt=1, lt=170, description="Horizontal, if the session gives no focal_px."
+    )
+    jaw_weight: float = Field(0.5, gt=0, le=1, description="Weight of landmarks 0-16, which slide with yaw.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset") == "paper":
+            section = "identity" if cls.__name__ == "IdentityParams" else "fit"
+            return {**PAPER[section], **values}
+        return values
+
+
+class IdentityParams(_PresetParams):
+    """The subject's neutral face (step one)."""
+
+    neutral: Literal["low_energy", "first_frame"] = Field(
+        "low_energy", description="Which frames are taken as neutral."
+    )
+    neutral_share: float = Field(0.3, gt=0, le=1, description="Share of frames of lowest energy taken.")
+    neutral_frames_max: int = Field(90, ge=1, description="At most this many, spread evenly.")
+    neutral_passes: int = Field(2, ge=1, le=5, description="Times the neutral frames are chosen again.")
+    sigma_id_px: float = Field(0.3, gt=0, description="Landmark noise of the mean neutral, at 144 px eyes.")
+    sigma_offset_m: float = Field(0.002, ge=0, description="Personal offset per landmark, m; 0 = none.")
+    alternations: int = Field(3, ge=1, le=20, description="Camera and shape in turn, this many times.")
+
+
+class FitParams(_PresetParams):
+    """Action units on every RGB frame (step two)."""
+
+    codes: Literal["nonnegative", "ridge"] = Field("nonnegative", description="Sign of alpha_au.")
+    joint_pose: bool = Field(True, description="Solve small pose changes together with alpha_au.")
+    sigma_px: float = Field(0.7, gt=0, description="Landmark noise at 144 px between the outer eye corners.")
+    l1: float = Field(2.0, ge=0, description="Weight of the exponential prior (codes = nonnegative only).")
+
+
+class SyncParams(Params):
+    """The clock between RGB and events."""
+
+    method: Literal["session", "trigger", "shared", "start"] = Field(
+        "session", description="session = what session.toml says."
+    )
+    tolerance_us: int = Field(2000, gt=0, description="An edge this near to its exposure is its own, us.")
+    min_matched: float = Field(0.5, gt=0, le=1, description="Share of exposures that must find their edge.")
+
+
+class FramesParams(Params):
+    """Event frames."""
+
+    windows: Literal["rgb", "periodic"] = Field(
+        "rgb", description="rgb: between RGB frames; periodic: the SDK's grid."
+    )
+    accumulation_us: int = Field(33_000, gt=0, description="periodic: length of a window, us.")
+    fps: float = Field(0.0, ge=0, description="periodic: frames per second; 0 = 1e6 / accumulation_us.")
+    representation: Literal["polarity"] = Field("polarity", description="What a pixel holds.")
+    crop: Literal["centre", "none"] = Field("centre", description="centre: the largest centred square.")
+    size_px: int = Field(256, ge=0, le=4096, description="Shorter side after area resampling; 0 = as it is.")
+
+
+class AlignParams(Params):
+    """Coefficients at event-frame times."""
+
+    method: Literal["linear", "pchip", "nearest", "index", "none"] = Field(
+        "linear", description="How a label gets its value from the RGB frames around it."
+    )
+    max_gap_us: int = Field(100_000, gt=0, description="Longest bridged gap between RGB frames, us.")
+    label_at: Literal["centre", "end"] = Field("centre", description="The instant of the window labelled.")
+
+
+class PipelineParams(Params):
+    """A pipeline file: values, never code."""
+
+    preset: Preset = Field("robust", description="For identity and fit together.")
+    detect: DetectParams = DetectParams()
+    identity: IdentityParams = IdentityParams()
+    fit: FitParams = FitParams()
+    sync: SyncParams = SyncParams()
+    frames: FramesParams = FramesParams()
+    align: AlignParams = AlignParams()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_preset(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "preset" not in values:
+            return values
+        spread = dict(values)
+        for name in ("identity", "fit"):
+            section = spread.get(name, {})
+            if isinstance(section, dict):
+                spread[name] = {"preset": values["preset"], **section}
+        return spread
+
+
+def load_pipeline(path: Path | None, **overrides: dict[str, Any]) -> PipelineParams:
+    """Read a pipeline file (TOML) over the defaults.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None means the defaults.
+    **overrides : dict
+        Values per section that win over the file, for example ``detect={"detector": "precomputed"}``.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not TOML, or a name or value in it is wrong.
+    """
+    data: dict[str, Any] = {} if path is None else read_toml(path)
+    for section, values in overrides.items():
+        if values:
+            data[section] = {**data.get(section, {}), **values}
+    return validate_toml(PipelineParams, data, path or Path("defaults"))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file, with errors in one line."""
+    try:
+        with path.open("rb") as f:
+            return tomllib.load(f)
+    except OSError as err:
+        raise ConfigError(f"{path}: cannot be read: {os_reason(err)}") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+        raise ConfigError(f"{path}: not valid TOML: {err}") from err
+
+
+def validate_toml(model: type[T], data: dict[str, Any], path: Path) -> T:
+    """Check `data`, read from the file `path`, against `model`; a wrong name gets a "did you mean".
+
+    Raises
+    ------
+    ConfigError
+        In one line: the file, where in it, what was found and what was expected.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as err:
+        problems = [_explain(model, problem) for problem in err.errors()]
+        raise ConfigError(f"{path}: " + "; ".join(problems)) from err
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"]) or "file"
+    if problem["type"] != "extra_forbidden":
+        found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+        message = problem["msg"].removeprefix("Value error, ")
+        return f"{where}: {message[0].lower() + message[1:]}{found}"
+    names = _names_beside(model, problem["loc"])
+    close = difflib.get_close_matches(str(problem["loc"][-1]), names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known names: {', '.join(sorted(names))}"
+    return f"unknown name {where!r}: {hint}"
+
+
+def _names_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location[:-1]:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field is not None else None
+        options = get_args(inner) if not isinstance(inner, type) else (inner,)
+        models = [m for m in options if isinstance(m, type) and issubclass(m, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)

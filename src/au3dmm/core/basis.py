@@ -1,0 +1,145 @@
+"""The two morphable models: a template, identity components and action unit components on one topology."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding, landmark_positions
+from au3dmm.errors import SchemaError
+
+
+def topology_hash(n_vertices: int, faces: NDArray[np.integer]) -> str:
+    """Return sha256 of a mesh's vertex count and triangles: equal for meshes whose vertices correspond."""
+    h = hashlib.sha256(f"{n_vertices}:".encode())
+    h.update(np.ascontiguousarray(faces, dtype="<i4").tobytes())
+    return h.hexdigest()
+
+
+def landmark_hash(embedding: LandmarkEmbedding) -> str:
+    """Return sha256 of a landmark embedding (barycentric weights to 1e-6): two annotations differ by mm."""
+    h = hashlib.sha256(np.ascontiguousarray(embedding.face_index, dtype="<i4").tobytes())
+    h.update(np.ascontiguousarray(np.round(embedding.barycentric * 1e6), dtype="<i4").tobytes())
+    return h.hexdigest()
+
+
+@dataclass(frozen=True)
+class Bases:
+    """A template with its ID-3DMM and AU-3DMM: ``S = template + alpha_id . C_id + alpha_au . C_au``.
+
+    Attributes
+    ----------
+    template : (V, 3) float64 array
+        Mean neutral head, m, y up, z out of the face.
+    faces : (F, 3) int32 array
+        Triangles, counter-clockwise seen from outside.
+    components_id : (K_id, V, 3) float64 array
+        Displacements, m per standard deviation.
+    components_au : (K_au, V, 3) float64 array
+        Displacements, m per standard deviation.
+    stddev_id, stddev_au : (K,) float64 array
+        What the unit-norm components were multiplied by, m; alpha * stddev is in metres.
+    embedding : LandmarkEmbedding
+        The 68 iBUG landmarks on this topology.
+    names_au : tuple of str
+        A name per AU component.
+    info : mapping
+        ``basis_kind`` (``demo`` if it is for trying out only), ``licence``, ``provenance``, ``is_flame_topology``.
+    """
+
+    template: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    components_id: NDArray[np.float64]
+    components_au: NDArray[np.float64]
+    stddev_id: NDArray[np.float64]
+    stddev_au: NDArray[np.float64]
+    embedding: LandmarkEmbedding
+    names_au: tuple[str, ...]
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        v = len(self.template)
+        for name, value, shape in (
+            ("template", self.template, (v, 3)),
+            ("faces", self.faces, (len(self.faces), 3)),
+            ("components_id", self.components_id, (len(self.components_id), v, 3)),
+            ("components_au", self.components_au, (len(self.components_au), v, 3)),
+            ("stddev_id", self.stddev_id, (self.k_id,)),
+            ("stddev_au", self.stddev_au, (self.k_au,)),
+        ):
+            if value.shape != shape:
+                raise SchemaError(f"basis: {name} has shape {value.shape}, expected {shape}")
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise SchemaError(f"basis: {name} holds values that are not finite")
+        if len(self.names_au) != self.k_au:
+            raise SchemaError(f"basis: {len(self.names_au)} names for {self.k_au} AU components")
+        if len(self.embedding.face_index) != N_LANDMARKS:
+            raise SchemaError(
+                f"basis: {len(self.embedding.face_index)} landmarks, expected the {N_LANDMARKS} of iBUG"
+            )
+        if self.faces.size and not 0 <= self.faces.min() <= self.faces.max() < v:
+            raise SchemaError(f"basis: a triangle names vertex {self.faces.max()}, but there are {v}")
+        landmark_positions(self.template, self.faces, self.embedding)
+
+    @property
+    def k_id(self) -> int:
+        """Number of identity components."""
+        return len(self.components_id)
+
+    @property
+    def k_au(self) -> int:
+        """Number of AU components."""
+        return len(self.components_au)
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether labels made with it are for trying out only."""
+        return self.info.get("basis_kind") == "demo"
+
+    def topology_hash(self) -> str:
+        """Return the hash of the mesh topology."""
+        return topology_hash(len(self.template), self.faces)
+
+    def landmark_hash(self) -> str:
+        """Return the hash of the landmark embedding."""
+        return landmark_hash(self.embedding)
+
+    def landmarks(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return template (68, 3), identity (K_id, 68, 3) and AU components (K_au, 68, 3) at the landmarks, m."""
+        return (
+            landmark_positions(self.template, self.faces, self.embedding),
+            landmark_positions(self.components_id, self.faces, self.embedding),
+            landmark_positions(self.components_au, self.faces, self.embedding),
+        )
+
+
+def deform(
+    template: NDArray[np.floating], components: NDArray[np.floating], alpha: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return ``template + sum_k alpha_k components_k``.
+
+    Parameters
+    ----------
+    template : (N, 3) array
+        m.
+    components : (K, N, 3) array
+        m per standard deviation.
+    alpha : (..., K) array
+        Standard deviations.
+
+    Returns
+    -------
+    (..., N, 3) float64 array
+        m.
+
+    Examples
+    --------
+    >>> deform(np.zeros((1, 3)), np.ones((2, 1, 3)), np.array([1.0, 2.0]))
+    array([[3., 3., 3.]])
+    """
+    return np.asarray(template + np.tensordot(alpha, components, axes=([-1], [0])))

@@ -1,0 +1,1 @@
+"""Landmark detectors: one protocol, one file per detector."""

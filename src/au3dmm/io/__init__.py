@@ -1,0 +1,1 @@
+"""Bytes on one side, our arrays and units on the other."""

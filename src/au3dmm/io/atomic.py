@@ -1,0 +1,119 @@
+"""Write files whole or not at all, and keep two runs off one folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from au3dmm.errors import OutputError, os_reason
+
+_TMP_PREFIX, _TMP_SUFFIX = ".", ".writing"
+
+
+def temporary_name(path: Path) -> Path:
+    """Return the name under which `path` is written before it is renamed (same folder, so the rename is atomic).
+
+    Examples
+    --------
+    >>> temporary_name(Path("a/labels.parquet")).as_posix()
+    'a/.labels.parquet.writing'
+    """
+    return path.with_name(f"{_TMP_PREFIX}{path.name}{_TMP_SUFFIX}")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; on success fsync it and rename it to `path`, on any failure remove it.
+
+    Raises
+    ------
+    OutputError
+        If the folder or file cannot be written (read-only, disk full).
+    """
+    tmp = temporary_name(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp.unlink(missing_ok=True)
+        yield tmp
+        with tmp.open("rb+") as f:
+            os.fsync(f.fileno())
+        os.replace(tmp, path)
+        _sync_folder(path.parent)
+    except OSError as err:
+        _remove(tmp)
+        # `filename` is set and elsewhere when the body failed to read something: that is not our news to tell
+        if err.filename is not None and Path(os.fsdecode(err.filename)) not in (tmp, path, *path.parents):
+            raise
+        raise OutputError(
+            f"{path}: cannot be written: {os_reason(err)}; nothing was left half-written"
+        ) from err
+    except BaseException:
+        _remove(tmp)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic_path(path) as tmp:
+        tmp.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, so that equal values give equal bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove temporary files that a killed run left in `folder`; return what was removed.
+
+    Call it only while holding `folder_lock`: the names are shared by all runs.
+    """
+    gone = sorted(folder.glob(f"{_TMP_PREFIX}*{_TMP_SUFFIX}"))
+    for tmp in gone:
+        tmp.unlink(missing_ok=True)
+    return gone
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `folder` (created if needed); the kernel drops it if the process is killed.
+
+    Raises
+    ------
+    OutputError
+        If another process holds it, or the folder cannot be written.
+    """
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a")
+    except OSError as err:
+        raise OutputError(
+            f"{folder}: cannot be written: {os_reason(err)}; choose another folder with --out DIR"
+        ) from err
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise OutputError(f"{folder}: another au3dmm is working on this session; wait for it") from err
+        yield
+
+
+def _remove(tmp: Path) -> None:
+    try:
+        tmp.unlink(missing_ok=True)
+    except OSError:  # the folder itself may be gone or read-only; the first error is the one to report
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,162 @@
+"""`bases.npz`: a template with its two morphable models, without pickle.
+
+Arrays: ``template`` (V, 3), ``faces`` (F, 3), ``components_id`` (K_id, V, 3), ``components_au`` (K_au, V, 3),
+``stddev_id``, ``stddev_au``, ``landmark_face_index`` (68,), ``landmark_barycentric`` (68, 3), ``names_au`` (K_au,),
+and ``info``, a JSON text with the format version, hashes, kind, licence and provenance.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from au3dmm.core.basis import Bases
+from au3dmm.core.landmarks import LandmarkEmbedding
+from au3dmm.errors import SchemaError, os_reason
+from au3dmm.io.atomic import write_bytes
+from au3dmm.io.hashing import sha256_file
+
+FORMAT_VERSION = 1
+_ARRAYS = (
+    "template",
+    "faces",
+    "components_id",
+    "components_au",
+    "stddev_id",
+    "stddev_au",
+    "landmark_face_index",
+    "landmark_barycentric",
+    "names_au",
+    "info",
+)
+
+
+def write_bases(path: Path, bases: Bases) -> None:
+    """Write `bases` atomically; equal bases give equal bytes.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    info = {
+        **bases.info,
+        "format_version": FORMAT_VERSION,
+        "topology_hash": bases.topology_hash(),
+        "landmark_hash": bases.landmark_hash(),
+    }
+    write_npz(
+        path,
+        {
+            "template": bases.template.astype(np.float32),
+            "faces": bases.faces.astype(np.int32),
+            "components_id": bases.components_id.astype(np.float32),
+            "components_au": bases.components_au.astype(np.float32),
+            "stddev_id": bases.stddev_id.astype(np.float64),
+            "stddev_au": bases.stddev_au.astype(np.float64),
+            "landmark_face_index": bases.embedding.face_index.astype(np.int32),
+            "landmark_barycentric": bases.embedding.barycentric.astype(np.float64),
+            "names_au": np.array(bases.names_au, dtype=np.str_),
+            "info": np.array(json.dumps(info, sort_keys=True, ensure_ascii=False)),
+        },
+    )
+
+
+def read_bases(path: Path) -> Bases:
+    """Read a basis file and check that it is whole and what its hashes say.
+
+    Raises
+    ------
+    SchemaError
+        If the file is missing, cut short, of another format, or its hashes do not match its arrays.
+    """
+    arrays = read_npz(path)
+    missing = [name for name in _ARRAYS if name not in arrays]
+    if missing:
+        raise SchemaError(f"{path}: not a basis file of au3dmm: {', '.join(missing)} missing")
+    info: dict[str, Any] = json.loads(str(arrays["info"]))
+    if info.get("format_version") != FORMAT_VERSION:
+        raise SchemaError(f"{path}: basis format {info.get('format_version')}, expected {FORMAT_VERSION}")
+    try:
+        bases = Bases(
+            template=arrays["template"].astype(np.float64),
+            faces=arrays["faces"].astype(np.int32),
+            components_id=arrays["components_id"].astype(np.float64),
+            components_au=arrays["components_au"].astype(np.float64),
+            stddev_id=arrays["stddev_id"].astype(np.float64),
+            stddev_au=arrays["stddev_au"].astype(np.float64),
+            embedding=LandmarkEmbedding(
+                arrays["landmark_face_index"].astype(np.int32),
+                arrays["landmark_barycentric"].astype(np.float64),
+            ),
+            names_au=tuple(str(name) for name in arrays["names_au"]),
+            info=info,
+        )
+    except SchemaError as err:
+        raise SchemaError(f"{path}: {err}") from err
+    for name, found in (("topology_hash", bases.topology_hash()), ("landmark_hash", bases.landmark_hash())):
+        if info.get(name) != found:
+            raise SchemaError(
+                f"{path}: {name} {found[:12]} of its arrays is not the {str(info.get(name))[:12]} it was written with;"
+                " mesh, landmarks and components are of different topologies"
+            )
+    return bases
+
+
+def bases_fingerprint(path: Path) -> str:
+    """Return the sha256 by which labels name the basis they were made with.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such file.
+    """
+    try:
+        return "sha256:" + sha256_file(path)
+    except OSError as err:
+        raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """Write arrays as a compressed npz whose bytes depend on nothing but the arrays (no time stamps, no pickle).
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as z:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o600 << 16
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+            z.writestr(member, entry.getvalue())
+    write_bytes(path, buffer.getvalue())
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read every array of an npz file; pickled objects are refused.
+
+    Raises
+    ------
+    SchemaError
+        If the file is missing, is not an npz, is cut short, or holds pickled objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as z:
+            return {name: z[name] for name in z.files}
+    except FileNotFoundError as err:
+        raise SchemaError(f"{path}: no such file") from err
+    except OSError as err:
+        raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
+    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as err:
+        raise SchemaError(f"{path}: not an npz file of plain arrays, or cut short: {err}") from err

@@ -1,0 +1,185 @@
+"""The session manifest `session.toml`: what was recorded, where it lies, and how its clocks relate."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from au3dmm.config import Params, read_toml, validate_toml
+from au3dmm.errors import SessionError
+from au3dmm.io.hashing import quick_hash, sha256_json
+
+MANIFEST = "session.toml"
+_ID = re.compile(r"[A-Za-z0-9._-]+")
+
+
+class SessionSection(Params):
+    """Who and what."""
+
+    session_id: str = Field(description="Unique in a dataset: letters, digits, . _ -")
+    subject_id: str = Field(description="Who is recorded: letters, digits, . _ -")
+    task: str | None = Field(None, description="What the subject was asked to do.")
+    au: str | None = Field(None, description="The action unit asked for, if one.")
+    run: int | None = Field(None, description="Repetition.")
+    simulated_events: bool = Field(False, description="The events were computed, not recorded.")
+
+    @field_validator("session_id", "subject_id")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        if not _ID.fullmatch(value) or value.startswith("."):
+            raise ValueError("use letters, digits, '.', '_' and '-' only, not starting with '.'")
+        return value
+
+
+class RgbSection(Params):
+    """The RGB video: one file, or a folder of images with a timestamps CSV."""
+
+    file: str | None = Field(None, description="Video file, relative to the manifest.")
+    folder: str | None = Field(None, description="Folder of images, in natural order of their names.")
+    timestamps: str | None = Field(
+        None, description="CSV with frame_index, pts_us, exposure_start_us, exposure_end_us."
+    )
+    timestamp_convention: Literal["exposure_midpoint", "exposure_start", "exposure_end"] = Field(
+        "exposure_midpoint", description="Which instant of the exposure pts_us names."
+    )
+    clock: Literal["rgb", "event", "events"] = Field("rgb", description="The clock that pts_us is on.")
+    width: int | None = Field(None, gt=0, description="px")
+    height: int | None = Field(None, gt=0, description="px")
+    frames: int | None = Field(None, gt=0, description="Number of frames expected.")
+    median_interval_us: int | None = Field(None, gt=0)
+    variable_frame_rate: bool | None = None
+    exposure_us: int | None = Field(None, gt=0)
+    focal_px: float | None = Field(
+        None, gt=0, description="Focal length, px; else guessed from a field of view."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.folder is None):
+            raise ValueError("give exactly one of file (a video) and folder (of images)")
+        if self.folder is not None and self.timestamps is None:
+            raise ValueError("a folder of images needs timestamps (a CSV)")
+        return self
+
+
+class EventsSection(Params):
+    """The event stream."""
+
+    file: str = Field(description="Event file, relative to the manifest.")
+    format: str | None = Field(None, description="Informative: the format is recognised by content.")
+    sensor: str | None = None
+    camera: str | None = None
+    serial: str | None = None
+    width: int | None = Field(None, gt=0, description="px, if the file does not say")
+    height: int | None = Field(None, gt=0, description="px, if the file does not say")
+
+
+class SyncSection(Params):
+    """How the RGB clock relates to the event clock."""
+
+    method: Literal["trigger", "shared", "start", "motion"] = "start"
+    trigger_id: int | None = Field(None, ge=0, le=15, description="Which trigger input; None = any.")
+    rising_edge: Literal["exposure_start", "exposure_end"] = "exposure_start"
+    falling_edge: Literal["exposure_start", "exposure_end"] = "exposure_end"
+    offset_us: int = Field(0, description="shared: added to pts_us to reach the unshifted event clock.")
+
+    @model_validator(mode="after")
+    def _edges_differ(self) -> Self:
+        if self.rising_edge == self.falling_edge:
+            raise ValueError("rising_edge and falling_edge cannot both be " + repr(self.rising_edge))
+        return self
+
+
+class LandmarksSection(Params):
+    """Landmarks that were detected elsewhere (for the detector `precomputed`)."""
+
+    file: str = Field(description="npz, csv or parquet, relative to the manifest.")
+    format: Literal["auto", "au3dmm", "openface", "pyfeat"] = "auto"
+
+
+class Manifest(Params):
+    """The whole of `session.toml`."""
+
+    schema_version: Literal[1] = 1
+    session: SessionSection
+    rgb: RgbSection
+    events: EventsSection | None = None
+    sync: SyncSection = SyncSection()
+    landmarks: LandmarksSection | None = None
+    source: dict[str, Any] = Field(default_factory=dict, description="Where it is from, licence: free.")
+    notes: dict[str, Any] = Field(default_factory=dict, description="Anything of your own: free.")
+
+
+@dataclass(frozen=True)
+class Session:
+    """A manifest and the folder it lies in."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def folder(self) -> Path:
+        """The folder that file names in the manifest are relative to."""
+        return self.path.parent
+
+    @property
+    def session_id(self) -> str:
+        """Unique name of the recording."""
+        return self.manifest.session.session_id
+
+    @property
+    def subject_id(self) -> str:
+        """Name of the recorded person."""
+        return self.manifest.session.subject_id
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file that the manifest names.
+
+        Raises
+        ------
+        SessionError
+            If it does not exist.
+        """
+        path = self.folder / name
+        if not path.exists():
+            raise SessionError(f"{path}: no such file; {self.path} names it")
+        return path
+
+    def input_fingerprint(self, part: str) -> str:
+        """Fingerprint one part of the recording (``rgb``, ``events``, ``sync``, ``landmarks``, ``session``).
+
+        The part's section of the manifest together with the quick hashes of the files it names.
+        """
+        section = getattr(self.manifest, part)
+        if section is None:
+            return "none"
+        values = section.model_dump(mode="json")
+        hashes = {key: self._hash(values[key]) for key in ("file", "folder", "timestamps") if values.get(key)}
+        return sha256_json({"section": values, "files": hashes})
+
+    def _hash(self, name: str) -> str:
+        path = self.file(name)
+        if path.is_dir():
+            return sha256_json({p.name: quick_hash(p) for p in sorted(path.iterdir()) if p.is_file()})
+        return quick_hash(path)
+
+
+def read_session(path: Path) -> Session:
+    """Read a session: a folder that holds `session.toml`, or the manifest itself.
+
+    Raises
+    ------
+    SessionError
+        If there is no manifest.
+    ConfigError
+        If a name or value in it is wrong.
+    """
+    manifest = path / MANIFEST if path.is_dir() else path
+    if not manifest.is_file():
+        what = "no such folder" if not path.exists() else f"no {MANIFEST} in it"
+        raise SessionError(f"{path}: {what}; `au3dmm init {path}` writes one from the files it finds")
+    return Session(manifest, validate_toml(Manifest, read_toml(manifest), manifest))

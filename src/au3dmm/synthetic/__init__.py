@@ -1,0 +1,1 @@
+"""Known truth: a procedural head, rendered sessions and simulated events."""
