@@ -69,13 +69,9 @@ class _PresetParams(Params):
 
     preset: Preset = Field("robust", description="robust (DESIGN sec. 5) or paper (the published method).")
     smoothing_us: int = Field(300_000, ge=0, description="Local quadratic over this many us; 0 = none.")
-    camera: Literal["scaled_orthographic", "affine"] = Field(
-        "scaled_orthographic", description="Camera model."
-    )
+    camera: Literal["scaled_orthographic", "affine"] = Field("scaled_orthographic", description="Camera model.")
     perspective_passes: int = Field(2, ge=0, le=5, description="Corrections for perspective; 0 = none.")
-    field_of_view_deg: float = Field(
-        60.0, gt=1, lt=170, description="Horizontal, if the session gives no focal_px."
-    )
+    field_of_view_deg: float = Field(60.0, gt=1, lt=170, description="Horizontal, if the session gives no focal_px.")
     jaw_weight: float = Field(0.5, gt=0, le=1, description="Weight of landmarks 0-16, which slide with yaw.")
 
     @model_validator(mode="before")
@@ -123,9 +119,7 @@ class SyncParams(Params):
 class FramesParams(Params):
     """Event frames."""
 
-    windows: Literal["rgb", "periodic"] = Field(
-        "rgb", description="rgb: between RGB frames; periodic: the SDK's grid."
-    )
+    windows: Literal["rgb", "periodic"] = Field("rgb", description="rgb: between RGB frames; periodic: the SDK's grid.")
     accumulation_us: int = Field(33_000, gt=0, description="periodic: length of a window, us.")
     fps: float = Field(0.0, ge=0, description="periodic: frames per second; 0 = 1e6 / accumulation_us.")
     representation: Literal["polarity"] = Field("polarity", description="What a pixel holds.")

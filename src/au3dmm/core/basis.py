@@ -79,9 +79,7 @@ class Bases:
         if len(self.names_au) != self.k_au:
             raise SchemaError(f"basis: {len(self.names_au)} names for {self.k_au} AU components")
         if len(self.embedding.face_index) != N_LANDMARKS:
-            raise SchemaError(
-                f"basis: {len(self.embedding.face_index)} landmarks, expected the {N_LANDMARKS} of iBUG"
-            )
+            raise SchemaError(f"basis: {len(self.embedding.face_index)} landmarks, expected the {N_LANDMARKS} of iBUG")
         if self.faces.size and not 0 <= self.faces.min() <= self.faces.max() < v:
             raise SchemaError(f"basis: a triangle names vertex {self.faces.max()}, but there are {v}")
         landmark_positions(self.template, self.faces, self.embedding)

@@ -94,9 +94,7 @@ def landmark_positions(
     >>> landmark_positions(v, np.array([[0, 1, 2]]), e)
     array([[0.25, 0.25, 0.  ]])
     """
-    if len(embedding.face_index) and not 0 <= embedding.face_index.min() <= embedding.face_index.max() < len(
-        faces
-    ):
+    if len(embedding.face_index) and not 0 <= embedding.face_index.min() <= embedding.face_index.max() < len(faces):
         raise SchemaError(
             f"landmark embedding names triangle {embedding.face_index.max()}, but the mesh has {len(faces)}"
         )

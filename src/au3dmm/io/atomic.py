@@ -49,9 +49,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         # `filename` is set and elsewhere when the body failed to read something: that is not our news to tell
         if err.filename is not None and Path(os.fsdecode(err.filename)) not in (tmp, path, *path.parents):
             raise
-        raise OutputError(
-            f"{path}: cannot be written: {os_reason(err)}; nothing was left half-written"
-        ) from err
+        raise OutputError(f"{path}: cannot be written: {os_reason(err)}; nothing was left half-written") from err
     except BaseException:
         _remove(tmp)
         raise

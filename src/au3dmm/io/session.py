@@ -53,9 +53,7 @@ class RgbSection(Params):
     median_interval_us: int | None = Field(None, gt=0)
     variable_frame_rate: bool | None = None
     exposure_us: int | None = Field(None, gt=0)
-    focal_px: float | None = Field(
-        None, gt=0, description="Focal length, px; else guessed from a field of view."
-    )
+    focal_px: float | None = Field(None, gt=0, description="Focal length, px; else guessed from a field of view.")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

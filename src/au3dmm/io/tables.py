@@ -222,9 +222,7 @@ def vectors(table: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[
     return values, valid
 
 
-def write_table(
-    path: Path, kind: str, table: pa.Table, metadata: Mapping[str, Any], rows: int = 65536
-) -> None:
+def write_table(path: Path, kind: str, table: pa.Table, metadata: Mapping[str, Any], rows: int = 65536) -> None:
     """Write `table` atomically as Parquet with `metadata` (JSON under the key ``au3dmm``).
 
     Equal tables and metadata give equal bytes: there is no wall-clock time in them.
@@ -316,8 +314,6 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise SchemaError(f"{path}: not a Parquet file, or cut short: {err}") from err
     text = (schema.metadata or {}).get(METADATA_KEY)
     if text is None:
-        raise SchemaError(
-            f"{path}: Parquet, but not written by au3dmm (no {METADATA_KEY.decode()!r} metadata)"
-        )
+        raise SchemaError(f"{path}: Parquet, but not written by au3dmm (no {METADATA_KEY.decode()!r} metadata)")
     value: dict[str, Any] = json.loads(text)
     return value
