@@ -1,0 +1,109 @@
+"""Smooth tracks in time by timestamps: a local quadratic that never looks across a gap."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from au3dmm.errors import FitError
+
+
+def smooth_tracks(
+    tracks: NDArray[np.floating],
+    t_us: NDArray[np.int64],
+    valid: NDArray[np.bool_],
+    window_us: int,
+    max_gap_us: int,
+) -> NDArray[np.float64]:
+    """Replace each value by that of a quadratic fitted to the window around it (Savitzky & Golay 1964).
+
+    The window is `window_us` long, centred where it can be and pushed inside at the ends of a run, so that ends
+    are smoothed too. On evenly spaced frames this is a Savitzky-Golay filter of order 2 with polynomial ends.
+
+    Parameters
+    ----------
+    tracks : (T, D) array
+        Values; rows where `valid` is False are ignored.
+    t_us : (T,) int64 array
+        Times, strictly increasing, us.
+    valid : (T,) bool array
+        Which rows hold values.
+    window_us : int
+        Length of the window, us; 0 returns the tracks as they are.
+    max_gap_us : int
+        Neighbours farther apart than this, or with an invalid row between them, belong to different runs.
+
+    Returns
+    -------
+    (T, D) float64 array
+        Invalid rows are returned as they came. Windows with fewer than four values are not smoothed.
+
+    Raises
+    ------
+    FitError
+        If times do not increase, or shapes disagree.
+    """
+    if tracks.ndim != 2 or t_us.shape != tracks.shape[:1] or valid.shape != tracks.shape[:1]:
+        raise FitError(f"smoothing: tracks {tracks.shape}, times {t_us.shape} and valid {valid.shape} disagree")
+    if len(t_us) > 1 and not (np.diff(t_us) > 0).all():
+        raise FitError(f"smoothing: times do not increase at row {int(np.argmin(np.diff(t_us))) + 1}")
+    values = np.array(tracks, np.float64)
+    if window_us <= 0:
+        return values
+    smooth = values.copy()
+    for start, stop in runs(t_us, valid, max_gap_us):
+        _smooth_run(values[start:stop], t_us[start:stop].astype(np.float64), float(window_us), smooth[start:stop])
+    return smooth
+
+
+def runs(t_us: NDArray[np.int64], valid: NDArray[np.bool_], max_gap_us: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of each run of valid rows without a gap longer than `max_gap_us`.
+
+    Examples
+    --------
+    >>> runs(np.array([0, 10, 20, 90, 100]), np.array([True, True, False, True, True]), 50)
+    [(0, 2), (3, 5)]
+    """
+    index = np.flatnonzero(valid)
+    if not len(index):
+        return []
+    cut = np.flatnonzero((np.diff(index) > 1) | (np.diff(t_us[index]) > max_gap_us)) + 1
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(index, cut)]
+
+
+@njit(cache=True)
+def _smooth_run(values, t, window, out):  # type: ignore[no-untyped-def]
+    n, d = values.shape
+    lo = 0
+    hi = 0
+    for i in range(n):
+        begin = min(max(t[i] - window / 2, t[0]), t[n - 1] - window)
+        while lo < n and t[lo] < begin - 0.5:
+            lo += 1
+        if hi < lo:
+            hi = lo
+        while hi < n and t[hi] <= begin + window + 0.5:
+            hi += 1
+        m = hi - lo
+        if m < 4:
+            continue
+        # normal equations of a quadratic in x = (t - t_i) / window; its value at x = 0 is wanted
+        s0 = s1 = s2 = s3 = s4 = 0.0
+        for j in range(lo, hi):
+            x = (t[j] - t[i]) / window
+            s0 += 1.0
+            s1 += x
+            s2 += x * x
+            s3 += x * x * x
+            s4 += x * x * x * x
+        c0 = s2 * s4 - s3 * s3
+        c1 = s2 * s3 - s1 * s4
+        c2 = s1 * s3 - s2 * s2
+        det = s0 * c0 + s1 * c1 + s2 * c2
+        for k in range(d):
+            total = 0.0
+            for j in range(lo, hi):
+                x = (t[j] - t[i]) / window
+                total += (c0 + c1 * x + c2 * x * x) * values[j, k]
+            out[i, k] = total / det
