@@ -95,6 +95,8 @@ class IdentityParams(_PresetParams):
     sigma_id_px: float = Field(0.3, gt=0, description="Landmark noise of the mean neutral, at 144 px eyes.")
     sigma_offset_m: float = Field(0.002, ge=0, description="Personal offset per landmark, m; 0 = none.")
     alternations: int = Field(3, ge=1, le=20, description="Camera and shape in turn, this many times.")
+    sigma_px: float = Field(0.7, gt=0, description="As in fit, for the fits that look for neutral frames.")
+    l1: float = Field(2.0, ge=0, description="As in fit, for the fits that look for neutral frames.")
 
 
 class FitParams(_PresetParams):
@@ -104,6 +106,9 @@ class FitParams(_PresetParams):
     joint_pose: bool = Field(True, description="Solve small pose changes together with alpha_au.")
     sigma_px: float = Field(0.7, gt=0, description="Landmark noise at 144 px between the outer eye corners.")
     l1: float = Field(2.0, ge=0, description="Weight of the exponential prior (codes = nonnegative only).")
+    max_rmse_iod: float = Field(
+        0.15, gt=0, description="Reprojection error above this share of the eye distance: status fit_failed."
+    )
 
 
 class SyncParams(Params):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.basis import deform
-from au3dmm.core.camera import CameraModel, Pose, fit_camera, pose_of, project
+from au3dmm.core.camera import CameraModel, Pose, fit_affine, fit_camera, pose_of, project
 from au3dmm.core.codes import solve_codes
 from au3dmm.core.landmarks import JAW, N_LANDMARKS, eye_distance
 from au3dmm.core.ridge import solve_normal
@@ -128,6 +128,37 @@ def noise_px(sigma_px: float, camera: NDArray[np.float64], shape: NDArray[np.flo
     """
     scale = np.sqrt((camera**2).sum((1, 2)) / 2)
     return np.asarray(sigma_px * scale * eye_distance(shape) / REFERENCE_EYE_PX)
+
+
+def implausible(
+    landmarks: NDArray[np.float64], template: NDArray[np.float64], max_rmse_iod: float
+) -> NDArray[np.bool_]:
+    """Say which frames have landmarks that are not those of any face.
+
+    That is: on a line or a point, or farther than `max_rmse_iod` from every affine image of the template. Looked for
+    before smoothing, which would spread such a frame over its neighbours.
+
+    Parameters
+    ----------
+    landmarks : (T, 68, 2) array
+        Image plane, px; frames with NaN are not judged.
+    template : (68, 3) array
+        m.
+    max_rmse_iod : float
+        RMS distance as a share of the distance between the outer eye corners.
+
+    Returns
+    -------
+    (T,) bool array
+    """
+    finite = np.isfinite(landmarks).all((1, 2))
+    seen = np.where(finite[:, None, None], landmarks, 0.0)
+    seen = seen - seen.mean(1, keepdims=True)
+    m = np.einsum("fli,flj->fij", seen, seen)
+    flat = m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] ** 2 <= 1e-4 * (m[:, 0, 0] + m[:, 1, 1]) ** 2
+    residual = seen - (template - template.mean(0)) @ fit_affine(seen, template, np.ones(N_LANDMARKS)).swapaxes(1, 2)
+    rmse = np.sqrt((residual**2).sum(2).mean(1))
+    return np.asarray(finite & (flat | (rmse > max_rmse_iod * eye_distance(seen))))
 
 
 def fit_neutral(

@@ -123,6 +123,21 @@ def bases_fingerprint(path: Path) -> str:
         raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
 
 
+def basis_metadata(path: Path, bases: Bases) -> dict[str, Any]:
+    """Return what a table says of the basis it was made with."""
+    return {
+        "file_hash": bases_fingerprint(path),
+        "kind": bases.info.get("basis_kind", "user"),
+        "is_flame_topology": bool(bases.info.get("is_flame_topology", False)),
+        "topology_hash": bases.topology_hash(),
+        "landmark_hash": bases.landmark_hash(),
+        "k_id": bases.k_id,
+        "k_au": bases.k_au,
+        "names_au": list(bases.names_au),
+        "licence": bases.info.get("licence"),
+    }
+
+
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Write arrays as a compressed npz whose bytes depend on nothing but the arrays (no time stamps, no pickle).
 
@@ -152,7 +167,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         If the file is missing, is not an npz, is cut short, or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as z:
+        # numpy leaves the file open if the archive turns out to be cut short, so we open it ourselves
+        with path.open("rb") as f, np.load(f, allow_pickle=False) as z:
             return {name: z[name] for name in z.files}
     except FileNotFoundError as err:
         raise SchemaError(f"{path}: no such file") from err

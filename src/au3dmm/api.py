@@ -1,0 +1,261 @@
+"""The Python interface: label a session, read labels."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from au3dmm.config import PipelineParams, load_pipeline
+from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.assets import asset_path
+from au3dmm.io.bases import read_bases
+from au3dmm.io.clock import read_clock
+from au3dmm.io.session import Session, read_session
+from au3dmm.io.tables import read_table, vectors
+from au3dmm.pipeline import Event, Execution, SessionRun, run_session
+
+__all__ = ["LabelResult", "label_session", "read_labels", "vectors"]
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PIPELINE = "label"
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """What `label_session` made.
+
+    Attributes
+    ----------
+    session_id, subject_id : str
+        Whose labels.
+    outputs : dict
+        Path of each file by name: ``landmarks``, ``identity``, ``coefficients``, ``clock``, ``event_frames``,
+        ``labels``, and ``overlay`` if asked for.
+    frames_rgb, frames_face, frames_event : int
+        RGB frames; those fitted (status ok); event frames, one row of labels each.
+    rmse_px_median, rmse_iod_median : float or None
+        Reprojection error over fitted frames, px and as a share of the outer eye distance.
+    clock : dict or None
+        ``method, offset_us, drift_ppm, residual_us, uncertainty_us``; ``offset_us`` on the unshifted event clock.
+    basis : dict
+        ``path``, ``kind`` (``demo`` for trying out only).
+    stages : dict
+        ``"ran"`` or ``"up to date"`` per stage.
+    warnings : tuple of str
+        What a user should know before trusting the labels.
+    seconds : float
+        Wall-clock time.
+    """
+
+    session_id: str
+    subject_id: str
+    outputs: dict[str, Path]
+    frames_rgb: int
+    frames_face: int
+    frames_event: int
+    rmse_px_median: float | None
+    rmse_iod_median: float | None
+    clock: dict[str, Any] | None
+    basis: dict[str, Any]
+    stages: dict[str, str]
+    warnings: tuple[str, ...]
+    seconds: float
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def labels(self) -> Path:
+        """The labels table.
+
+        Raises
+        ------
+        SchemaError
+            If the session has no events, and so no labels.
+        """
+        if "labels" not in self.outputs:
+            raise SchemaError(f"session {self.session_id!r} has no events, so there are coefficients but no labels")
+        return self.outputs["labels"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain values, with the keys that ``label --json`` prints."""
+        return {
+            "session_id": self.session_id,
+            "subject_id": self.subject_id,
+            "outputs": {name: str(path) for name, path in self.outputs.items()},
+            "frames_rgb": self.frames_rgb,
+            "frames_face": self.frames_face,
+            "frames_event": self.frames_event,
+            "rmse_px_median": self.rmse_px_median,
+            "rmse_iod_median": self.rmse_iod_median,
+            "clock": self.clock,
+            "basis": self.basis,
+            "stages": self.stages,
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def label_session(
+    session: str | Path,
+    *,
+    bases: str | Path | None = None,
+    pipeline: str | Path | PipelineParams | None = None,
+    out: str | Path | None = None,
+    detector: str | None = None,
+    sync: str | None = None,
+    device: str = "cpu",
+    weights: str | Path | None = None,
+    overlay: bool = False,
+    on_event: Event | None = None,
+) -> LabelResult:
+    """Label every event frame of a session.
+
+    What is up to date is not computed again; what is interrupted can be run again.
+
+    Parameters
+    ----------
+    session : path
+        Folder that holds `session.toml`.
+    bases : path, optional
+        Basis file (`bases.npz`); default: the shipped demo basis, for trying out only.
+    pipeline : path or PipelineParams, optional
+        A pipeline file (TOML) or its values; default: the defaults.
+    out : path, optional
+        The run's folder; default ``SESSION/derivatives/au3dmm/<pipeline>``, or the same under the current folder
+        where the session's folder is read-only.
+    detector, sync : str, optional
+        Win over the pipeline's ``detect.detector`` and ``sync.method``.
+    device : str
+        Where a network runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    weights : path, optional
+        Folder of detector weights.
+    overlay : bool
+        Also write ``overlay.png``: landmarks and fitted mesh over a few frames.
+    on_event : callable, optional
+        Told of progress (`au3dmm.pipeline.Event`).
+
+    Returns
+    -------
+    LabelResult
+        Counts, errors, clock and paths.
+
+    Raises
+    ------
+    Au3dmmError
+        What went wrong, in one line.
+    """
+    began = time.monotonic()
+    recording = read_session(Path(session))
+    name, params = _pipeline(pipeline, detector, sync)
+    basis_path = Path(bases) if bases is not None else asset_path("flame_template/demo_bases.npz")
+    model = read_bases(basis_path)
+    folder = Path(out) if out is not None else default_out(recording, name)
+    execution = Execution(device, None if weights is None else Path(weights), on_event)
+    run = run_session(recording, params, basis_path, folder, execution)
+    outputs = {key: path for key, path in run.files.items() if path.is_file()}
+    if overlay:
+        from au3dmm.report.fit_overlay import write_fit_overlay
+
+        outputs["overlay"] = write_fit_overlay(recording, run.files, model, run.folder / "overlay.png")
+    return _result(recording, run, outputs, basis_path, model.is_demo, time.monotonic() - began)
+
+
+def read_labels(path: str | Path) -> pa.Table:
+    """Read `labels.parquet`, or the one in a session's output folder.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row per event frame. Read vectors with `au3dmm.vectors(table, "alpha_au")`, which keeps null rows;
+        ``.to_pandas()`` and ``polars.from_arrow(table)`` work too.
+
+    Raises
+    ------
+    SchemaError
+        If there is no labels table.
+    """
+    file = Path(path)
+    return read_table(file / "labels.parquet" if file.is_dir() else file, "labels")
+
+
+def default_out(session: Session, pipeline: str) -> Path:
+    """Return where a session's results go if nobody says: beside it, or under the current folder if that cannot be."""
+    inside = Path("derivatives") / "au3dmm" / pipeline
+    beside = session.folder / inside
+    existing = next(p for p in (beside, *beside.parents) if p.exists())
+    if os.access(existing, os.W_OK):
+        return beside
+    log.warning("%s is read-only: results go to %s", session.folder, inside)
+    return inside
+
+
+def _pipeline(
+    pipeline: str | Path | PipelineParams | None, detector: str | None, sync: str | None
+) -> tuple[str, PipelineParams]:
+    overrides: dict[str, dict[str, Any]] = {}
+    if detector is not None:
+        overrides["detect"] = {"detector": detector.replace("-", "_")}
+    if sync is not None:
+        overrides["sync"] = {"method": sync}
+    if isinstance(pipeline, PipelineParams):
+        if overrides:
+            raise ConfigError("give detector and sync inside the PipelineParams, not beside them")
+        return DEFAULT_PIPELINE, pipeline
+    path = None if pipeline is None else Path(pipeline)
+    return (DEFAULT_PIPELINE if path is None else path.stem), load_pipeline(path, **overrides)
+
+
+def _result(
+    session: Session, run: SessionRun, outputs: dict[str, Path], basis: Path, is_demo: bool, seconds: float
+) -> LabelResult:
+    fitted = read_table(run.files["coefficients"], "coefficients", ["status", "flags", "rmse_px", "rmse_iod"])
+    ok = np.array([word == "ok" for word in fitted["status"].to_pylist()], dtype=bool)
+    n_event = len(read_table(run.files["labels"], "labels", ["status"])) if "labels" in outputs else 0
+    clock = None
+    if "clock" in outputs:
+        said = read_clock(outputs["clock"])
+        clock = {k: said.get(k) for k in ("method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us")}
+    return LabelResult(
+        session_id=session.session_id,
+        subject_id=session.subject_id,
+        outputs=outputs,
+        frames_rgb=len(ok),
+        frames_face=int(ok.sum()),
+        frames_event=n_event,
+        rmse_px_median=_median(fitted, "rmse_px"),
+        rmse_iod_median=_median(fitted, "rmse_iod"),
+        clock=clock,
+        basis={"path": str(basis), "kind": "demo" if is_demo else "user"},
+        stages=dict(run.states),
+        warnings=tuple(_warnings(session, run, ok, is_demo)),
+        seconds=seconds,
+        summaries=run.summaries,
+    )
+
+
+def _median(table: pa.Table, column: str) -> float | None:
+    values = table[column].drop_null().to_numpy()
+    return round(float(np.median(values)), 5) if len(values) else None
+
+
+def _warnings(session: Session, run: SessionRun, ok: np.ndarray[Any, Any], is_demo: bool) -> list[str]:
+    found = []
+    if is_demo:
+        found.append("labels were made with the DEMO basis: for trying out only, not for science; give --bases FILE")
+    if session.manifest.events is None:
+        found.append("session.toml names no [events]: coefficients were fitted, but there are no labels")
+    if "not_neutral_start" in run.summaries.get("identity", {}).get("flags", []):
+        found.append("the recording starts with a face that is not neutral (its resting frames were used instead)")
+    if ok.mean() < 0.8:
+        found.append(f"a face was fitted in only {100 * ok.mean():.0f} % of the RGB frames")
+    lost = run.summaries.get("detect", {}).get("decode_error", 0)
+    if lost:
+        found.append(f"{lost} RGB frames could not be decoded (status decode_error)")
+    return found

@@ -1,0 +1,233 @@
+"""Which stages run, in which order, on which files, and which may be skipped because nothing they read has changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import au3dmm
+from au3dmm.config import PipelineParams
+from au3dmm.errors import OutputError
+from au3dmm.io.atomic import folder_lock, remove_leftovers, write_json
+from au3dmm.io.bases import bases_fingerprint
+from au3dmm.io.hashing import fingerprint, sha256_file, sha256_json
+from au3dmm.io.session import Session
+from au3dmm.stages import align, detect, fit, frames, identity, sync
+
+log = logging.getLogger(__name__)
+
+STAGES: dict[str, ModuleType] = {
+    "detect": detect,
+    "identity": identity,
+    "fit": fit,
+    "sync": sync,
+    "frames": frames,
+    "align": align,
+}
+"""The stages in the order they run."""
+
+WITHOUT_EVENTS = ("detect", "identity", "fit")
+"""What can be done for a recording that has no events."""
+
+Event = Callable[[Mapping[str, Any]], None]
+"""Told what happens: ``{"event": "start" | "progress" | "done", "stage": ..., ...}``."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How to run: nothing here changes results."""
+
+    device: str = "cpu"
+    weights_folder: Path | None = None
+    on_event: Event | None = None
+
+    def tell(self, event: str, stage: str, **values: Any) -> None:
+        """Report that something happened."""
+        if self.on_event is not None:
+            self.on_event({"event": event, "stage": stage, **values})
+
+
+@dataclass(frozen=True)
+class SessionRun:
+    """What was done for a session.
+
+    Attributes
+    ----------
+    folder : Path
+        Where its files are.
+    files : dict
+        Path of each output by name (``landmarks``, ``labels``, ...).
+    states : dict
+        ``"ran"`` or ``"up to date"`` per stage.
+    summaries : dict
+        Numbers that each stage reported, also when it was up to date.
+    """
+
+    folder: Path
+    files: dict[str, Path]
+    states: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def output_files(folder: Path, params: PipelineParams) -> dict[str, Path]:
+    """Name every output of a session in `folder`."""
+    names = {
+        "landmarks": "landmarks.parquet",
+        "identity": "identity.parquet",
+        "coefficients": "coefficients.parquet",
+        "clock": "clock.json",
+        "event_frames": f"event_frames.{params.frames.representation}.parquet",
+        "labels": "labels.parquet",
+    }
+    return {name: folder / file for name, file in names.items()}
+
+
+def run_session(
+    session: Session, params: PipelineParams, bases: Path, out: Path, execution: Execution | None = None
+) -> SessionRun:
+    """Run every stage of a session that is not up to date.
+
+    A stage is up to date if its fingerprint (name, version, parameters, fingerprints of what it reads) is the one
+    its outputs were made with, and every output still has the sha256 it was written with.
+
+    Parameters
+    ----------
+    session : Session
+        The recording.
+    params : PipelineParams
+        What to compute.
+    bases : Path
+        The basis file.
+    out : Path
+        The run's folder; the session's files go to ``out/sessions/<session_id>``.
+    execution : Execution
+        How to run.
+
+    Raises
+    ------
+    Au3dmmError
+        What went wrong, in one line; files of finished stages stay, the failed one leaves none half-written.
+    """
+    execution = execution or Execution()
+    folder = out / "sessions" / session.session_id
+    run = SessionRun(folder, output_files(folder, params))
+    with folder_lock(folder):
+        remove_leftovers(folder)
+        ledger = _Ledger(folder / "stage.json")
+        inputs = {"bases": bases_fingerprint(bases)}
+        for name, stage in STAGES.items():
+            if session.manifest.events is None and name not in WITHOUT_EVENTS:
+                continue
+            _run_stage(name, stage, session, params, bases, run, ledger, inputs, execution)
+    return run
+
+
+def _run_stage(
+    name: str,
+    stage: ModuleType,
+    session: Session,
+    params: PipelineParams,
+    bases: Path,
+    run: SessionRun,
+    ledger: _Ledger,
+    inputs: dict[str, str],
+    execution: Execution,
+) -> None:
+    section = getattr(params, name)
+    read = {}
+    for entry in stage.READS:
+        kind, _, part = entry.partition(":")
+        read[entry] = session.input_fingerprint(part) if kind == "session" else inputs[kind]
+    how: dict[str, Any] = {}
+    if name == "detect":
+        how = {"device": execution.device, "weights_folder": execution.weights_folder}
+        read["detector"] = sha256_json(detect.detector_identity(section, session, execution.weights_folder))
+    mark = fingerprint(name, stage.VERSION, section.model_dump(mode="json"), read)
+    inputs.update(dict.fromkeys(stage.WRITES, mark))
+    outputs = {key: run.files[key] for key in stage.WRITES}
+    if ledger.is_current(name, mark, outputs):
+        run.states[name] = "up to date"
+        run.summaries[name] = ledger.summary(name)
+        execution.tell("done", name, state="up to date", summary=run.summaries[name], seconds=0.0)
+        return
+    execution.tell("start", name)
+    began = time.monotonic()
+    paths = {entry.partition(":")[0]: run.files.get(entry) for entry in stage.READS}
+    paths |= {"session": session.path} if "session" in paths else {}
+    paths |= {"bases": bases} if "bases" in paths else {}
+    ledger.forget(name)
+    summary = stage.run(
+        **paths,
+        **outputs,
+        params=section,
+        stamp={"stage": name, "stage_version": stage.VERSION, "fingerprint": mark, "inputs": read},
+        progress=lambda done, total: execution.tell("progress", name, done=done, total=total),
+        **how,
+    )
+    ledger.record(name, mark, outputs, summary)
+    run.states[name] = "ran"
+    run.summaries[name] = summary
+    seconds = time.monotonic() - began
+    log.info("%s %s: %s", name, session.session_id, _numbers(summary))
+    execution.tell("done", name, state="ran", summary=summary, seconds=seconds)
+
+
+def _numbers(summary: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in summary.items() if value not in (None, [], {}))
+
+
+class _Ledger:
+    """`stage.json`: what each stage's outputs were made from, and their sha256."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, Any] = {}
+        try:
+            data = json.loads(path.read_text())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError):
+            # it is only a record of work done: without it the work is done again
+            log.warning("%s cannot be read; every stage runs again", path)
+            return
+        if isinstance(data, dict) and data.get("format_version") == 1:
+            self.entries = data.get("stages", {})
+
+    def is_current(self, name: str, mark: str, outputs: Mapping[str, Path]) -> bool:
+        entry = self.entries.get(name)
+        if entry is None or entry.get("fingerprint") != mark:
+            return False
+        for key, path in outputs.items():
+            said = entry.get("outputs", {}).get(key, {})
+            if said.get("file") != path.name or not path.is_file() or sha256_file(path) != said.get("sha256"):
+                return False
+        return True
+
+    def summary(self, name: str) -> dict[str, Any]:
+        return dict(self.entries[name].get("summary", {}))
+
+    def forget(self, name: str) -> None:
+        if self.entries.pop(name, None) is not None:
+            self._write()
+
+    def record(self, name: str, mark: str, outputs: Mapping[str, Path], summary: Mapping[str, Any]) -> None:
+        missing = [str(path) for path in outputs.values() if not path.is_file()]
+        if missing:
+            raise OutputError(f"stage {name} wrote no {', '.join(missing)}")
+        self.entries[name] = {
+            "fingerprint": mark,
+            "version": STAGES[name].VERSION,
+            "outputs": {key: {"file": p.name, "sha256": sha256_file(p)} for key, p in outputs.items()},
+            "summary": dict(summary),
+        }
+        self._write()
+
+    def _write(self) -> None:
+        order = {name: self.entries[name] for name in STAGES if name in self.entries}
+        write_json(self.path, {"format_version": 1, "package": f"au3dmm {au3dmm.__version__}", "stages": order})

@@ -1,0 +1,184 @@
+"""Stage fit: action units and pose on every RGB frame, given the subject's neutral face (step two)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from au3dmm.config import FitParams
+from au3dmm.core.camera import from_plane, principal_point, to_plane
+from au3dmm.core.fitting import ExpressionFit, fit_expression, landmark_weights
+from au3dmm.core.landmarks import eye_distance
+from au3dmm.errors import SchemaError
+from au3dmm.io.bases import basis_metadata, read_bases
+from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
+from au3dmm.io.tables import (
+    coefficients_schema,
+    read_metadata,
+    read_table,
+    scalar_array,
+    vector_array,
+    vectors,
+    word_array,
+    write_table,
+)
+from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
+
+READS = ("landmarks", "identity", "bases")
+WRITES = ("coefficients",)
+VERSION = 1
+
+_BLOCK = 4096
+
+
+def run(
+    *,
+    landmarks: Path,
+    identity: Path,
+    bases: Path,
+    coefficients: Path,
+    params: FitParams,
+    stamp: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> dict[str, Any]:
+    """Fit every usable RGB frame and write `coefficients.parquet`, one row per frame.
+
+    Returns
+    -------
+    dict
+        ``frames``, ``ok``, ``fit_failed``, ``rmse_px_median``, ``rmse_px_p95``, ``rmse_iod_median``.
+
+    Raises
+    ------
+    SchemaError
+        If an input is not what it should be, or the identity was made with another basis.
+    """
+    track = read_landmark_track(landmarks)
+    model = read_bases(bases)
+    basis = basis_metadata(bases, model)
+    neutral = _read_neutral(identity, basis)
+    settings = camera_settings(params, track)
+    template, _, components = model.landmarks()
+    plane, fittable = plane_landmarks(params, track, template)
+    status = list(track.status)
+    for row in np.flatnonzero(track.usable & ~fittable):
+        status[row] = "fit_failed"
+    rows = np.flatnonzero(fittable)
+    weights = landmark_weights(params.jaw_weight)
+    blocks = []
+    for start in range(0, len(rows), _BLOCK):
+        part = rows[start : start + _BLOCK]
+        blocks.append(
+            fit_expression(
+                plane[part],
+                neutral,
+                components,
+                weights,
+                settings,
+                sigma_px=params.sigma_px,
+                joint_pose=params.joint_pose,
+                nonnegative=params.codes == "nonnegative",
+                l1=params.l1,
+            )
+        )
+        if progress:
+            progress(start + len(part), len(rows))
+    table, summary = _coefficients_table(track, rows, blocks, status, params, model.k_au)
+    metadata = {
+        "stage": "fit",
+        "params": params.model_dump(mode="json"),
+        **(stamp or {}),
+        "basis": basis,
+        "image": {"width": track.width, "height": track.height},
+        "camera": camera_metadata(settings),
+        "landmark_scheme": "ibug68",
+        "detector": track.metadata.get("detector"),
+        "units": "alpha in standard deviations; rotation vector rad, mesh to camera (x right, y up, z towards the"
+        " camera); scale px per m at the mesh origin; translation and camera px, y down, camera = row-major [A | t]"
+        " of the 2 x 4 affine camera; rmse px, and as a share of the outer eye distance",
+        "counts": {word: status.count(word) for word in sorted(set(status))},
+    }
+    write_table(coefficients, "coefficients", table, metadata)
+    return summary
+
+
+def _read_neutral(identity: Path, basis: Mapping[str, Any]) -> NDArray[np.float64]:
+    made_with = read_metadata(identity).get("basis", {})
+    if made_with.get("file_hash") != basis["file_hash"]:
+        raise SchemaError(
+            f"{identity}: made with basis {str(made_with.get('file_hash'))[:19]}, but the fit is given"
+            f" {basis['file_hash'][:19]}; run the identity stage again with this basis"
+        )
+    table = read_table(identity, "identity")
+    values, _ = vectors(table, "neutral_landmarks_m")
+    return np.asarray(values[0].reshape(68, 3), np.float64)
+
+
+def _coefficients_table(
+    track: LandmarkTrack,
+    rows: NDArray[np.int64],
+    blocks: list[ExpressionFit],
+    status: list[str],
+    params: FitParams,
+    k_au: int,
+) -> tuple[pa.Table, dict[str, Any]]:
+    n = len(status)
+    centre = principal_point(track.width, track.height)
+
+    def spread(parts: list[NDArray[np.float64]], width: int) -> NDArray[np.float64]:
+        full = np.zeros((n, width))
+        if parts:
+            full[rows] = np.concatenate(parts).reshape(len(rows), width)
+        return full
+
+    rotation = [Rotation.from_matrix(b.pose.rotation).as_rotvec() for b in blocks]
+    # image px, y down: the second row of [A | t] changes sign, then the principal point is added
+    camera = [np.concatenate([b.camera[..., :3], b.camera[..., 3:]], 2) for b in blocks]
+    for part in camera:
+        part[:, 1] *= -1
+        part[:, :, 3] += centre
+    fitted = spread([b.fitted for b in blocks], 136).reshape(n, 68, 2)
+    observed = to_plane(track.landmarks_px[..., :2], centre)
+    iod_px = np.nan_to_num(eye_distance(observed))
+    rmse_px = np.nan_to_num(np.sqrt(((fitted - observed) ** 2).sum(2).mean(1)))
+    rmse_iod = rmse_px / np.maximum(iod_px, 1e-6)
+    facing = spread([b.pose.rotation[:, 2, 2] for b in blocks], 1)[:, 0]
+    for row in rows:
+        # a head seen from behind: the landmarks are mirrored, or not those of a face
+        if rmse_iod[row] > params.max_rmse_iod or facing[row] <= 0:
+            status[row] = "fit_failed"
+    ok = np.array([word == "ok" for word in status], dtype=bool)
+    table = pa.Table.from_arrays(
+        [
+            pa.array(track.frame_index, pa.int32()),
+            pa.array(track.t_rgb_us, pa.int64()),
+            word_array(status),
+            pa.array([list(f) for f in track.flags], pa.list_(pa.string())),
+            scalar_array(track.score, np.isfinite(track.score), pa.float32()),
+            vector_array(spread([b.alpha for b in blocks], k_au), ok),
+            vector_array(spread([b.alpha_std for b in blocks], k_au), ok),
+            vector_array(spread(rotation, 3), ok),
+            scalar_array(spread([b.pose.scale for b in blocks], 1)[:, 0], ok, pa.float32()),
+            vector_array(from_plane(spread([b.pose.translation for b in blocks], 2), centre), ok),
+            scalar_array(rmse_px, ok, pa.float32()),
+            scalar_array(rmse_iod, ok, pa.float32()),
+            scalar_array(spread([b.dof for b in blocks], 1)[:, 0], ok, pa.float32()),
+            vector_array(spread(camera, 8), ok),
+            scalar_array(iod_px, ok, pa.float32()),
+        ],
+        schema=coefficients_schema(k_au),
+    )
+    summary: dict[str, Any] = {"frames": n, "ok": int(ok.sum()), "fit_failed": status.count("fit_failed")}
+    if ok.any():
+        summary |= {
+            "rmse_px_median": round(float(np.median(rmse_px[ok])), 4),
+            "rmse_px_p95": round(float(np.quantile(rmse_px[ok], 0.95)), 4),
+            "rmse_iod_median": round(float(np.median(rmse_iod[ok])), 5),
+        }
+    return table, summary

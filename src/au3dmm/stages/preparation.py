@@ -1,0 +1,40 @@
+"""What the two fitting stages do alike before they fit: choose a camera, smooth and turn the landmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from au3dmm.config import FitParams, IdentityParams
+from au3dmm.core.camera import focal_from_field_of_view, principal_point, to_plane
+from au3dmm.core.fitting import CameraSettings, implausible
+from au3dmm.core.smoothing import smooth_landmarks
+from au3dmm.io.landmark_table import LandmarkTrack
+
+# an affine image of the template is this near to any face, as a share of the eye distance; random points are at 0.8
+_MAX_MISFIT_IOD = 0.35
+
+
+def camera_settings(params: FitParams | IdentityParams, track: LandmarkTrack) -> CameraSettings:
+    """Return the camera of a recording: with its own focal length, or one guessed from the field of view."""
+    focal = track.focal_px or focal_from_field_of_view(track.width, params.field_of_view_deg)
+    return CameraSettings(params.camera, params.perspective_passes, focal)
+
+
+def camera_metadata(settings: CameraSettings) -> dict[str, Any]:
+    """Return what a table says of the camera; ``focal_px`` is null where no perspective was corrected."""
+    return {"model": settings.model, "focal_px": settings.focal, "perspective_passes": settings.perspective_passes}
+
+
+def plane_landmarks(
+    params: FitParams | IdentityParams, track: LandmarkTrack, template: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return smoothed landmarks (T, 68, 2) on the image plane, px relative to the image centre, y up.
+
+    The second value (T,) says which frames can be fitted: status ok, and landmarks that are those of a face.
+    """
+    plane = to_plane(track.landmarks_px[..., :2], principal_point(track.width, track.height))
+    fittable = track.usable & ~implausible(plane, template, _MAX_MISFIT_IOD)
+    return smooth_landmarks(plane, track.t_rgb_us, fittable, params.smoothing_us), fittable

@@ -1,0 +1,140 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.spatial.transform import Rotation
+
+from au3dmm.config import FitParams, IdentityParams
+from au3dmm.core.basis import deform
+from au3dmm.errors import FitError, SchemaError
+from au3dmm.io.bases import write_bases
+from au3dmm.io.tables import read_metadata, read_table, vectors
+from au3dmm.stages import fit, identity
+from planted import plant, small_bases
+
+
+def run_both(planted, folder, preset="robust"):
+    identity.run(
+        session=planted.session, landmarks=planted.landmarks, bases=planted.bases,
+        identity=folder / "identity.parquet", params=IdentityParams(preset=preset),
+    )  # fmt: skip
+    summary = fit.run(
+        landmarks=planted.landmarks, identity=folder / "identity.parquet", bases=planted.bases,
+        coefficients=folder / "coefficients.parquet", params=FitParams(preset=preset),
+    )  # fmt: skip
+    return read_table(folder / "coefficients.parquet", "coefficients"), summary
+
+
+def test_planted_motion_is_recovered_and_every_frame_keeps_its_row(tmp_path):
+    planted = plant(tmp_path, noise_px=0.3)
+    table, summary = run_both(planted, tmp_path)
+    assert table["status"].to_pylist() == planted.status
+    assert table["frame_index"].to_pylist() == list(range(120))
+    assert summary["ok"] == 117
+    alpha, valid = vectors(table, "alpha_au")
+    assert valid.tolist() == [word == "ok" for word in planted.status]
+    bases = small_bases()
+    truth = deform(np.zeros((68, 3)), bases.components_au, planted.alpha)[valid]
+    found = deform(np.zeros((68, 3)), bases.components_au, alpha[valid])
+    assert np.linalg.norm(found - truth, axis=2).mean() < 0.3 * np.linalg.norm(truth, axis=2).mean()
+    rotation, _ = vectors(table, "rotation_vector")
+    error = Rotation.from_rotvec(rotation[valid]).inv() * Rotation.from_matrix(planted.rotation[valid])
+    assert np.degrees(np.median(error.magnitude())) < 2
+    assert table["flags"].to_pylist()[3] == ["border"]
+
+
+def test_the_pose_is_blind_to_expression_and_alpha_to_pose(tmp_path):
+    planted = plant(tmp_path, noise_px=0.3)
+    table, _ = run_both(planted, tmp_path)
+    alpha, valid = vectors(table, "alpha_au")
+    active = planted.alpha.sum(1)[valid]
+    moved = np.linalg.norm(alpha[valid], axis=1)
+    assert np.corrcoef(active, moved)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("preset", ["robust", "paper"])
+def test_running_twice_gives_the_same_bytes(tmp_path, preset):
+    planted = plant(tmp_path)
+    run_both(planted, tmp_path, preset)
+    first = [(tmp_path / f).read_bytes() for f in ("identity.parquet", "coefficients.parquet")]
+    run_both(planted, tmp_path, preset)
+    assert first == [(tmp_path / f).read_bytes() for f in ("identity.parquet", "coefficients.parquet")]
+
+
+def test_metadata_say_what_made_the_coefficients(tmp_path):
+    planted = plant(tmp_path)
+    run_both(planted, tmp_path)
+    metadata = read_metadata(tmp_path / "coefficients.parquet")
+    assert metadata["basis"]["k_au"] == 12
+    assert metadata["params"]["sigma_px"] == 0.7
+    assert metadata["camera"]["focal_px"] == pytest.approx(554.26, abs=0.01)
+    assert metadata["counts"] == {"no_face": 3, "ok": 117}
+
+
+def test_vectors_are_null_where_there_is_no_face_and_never_zero_filled(tmp_path):
+    planted = plant(tmp_path)
+    table, _ = run_both(planted, tmp_path)
+    for column in ("alpha_au", "alpha_au_std", "rotation_vector", "scale_px_per_m", "rmse_px", "camera"):
+        assert table[column].null_count == 3, column
+
+
+def test_the_camera_column_projects_the_fitted_landmarks_of_the_paper_preset(tmp_path):
+    planted = plant(tmp_path)
+    table, _ = run_both(planted, tmp_path, "paper")
+    camera, _ = vectors(table, "camera")
+    alpha, _ = vectors(table, "alpha_au")
+    neutral, _ = vectors(read_table(tmp_path / "identity.parquet", "identity"), "neutral_landmarks_m")
+    shape = deform(neutral.reshape(68, 3), small_bases().components_au, alpha[10])
+    seen = np.c_[shape, np.ones(68)] @ camera[10].reshape(2, 4).T
+    landmarks, _ = vectors(read_table(planted.landmarks, "landmarks"), "landmarks_px")
+    residual = seen - landmarks[10].reshape(68, 3)[:, :2]
+    assert np.sqrt((residual**2).sum(1).mean()) == pytest.approx(table["rmse_px"][10].as_py(), rel=1e-3)
+
+
+def test_a_recording_without_a_face_is_refused_with_counts(tmp_path):
+    planted = plant(tmp_path, n=20, lost=tuple(range(20)))
+    with pytest.raises(FitError, match=r"session 's01': no face in any of 20 frames \(20 no_face\)"):
+        identity.run(
+            session=planted.session, landmarks=planted.landmarks, bases=planted.bases,
+            identity=tmp_path / "identity.parquet", params=IdentityParams(),
+        )  # fmt: skip
+    assert not (tmp_path / "identity.parquet").exists()
+
+
+def test_an_identity_made_with_another_basis_is_refused(tmp_path):
+    planted = plant(tmp_path)
+    run_both(planted, tmp_path)
+    other = tmp_path / "other.npz"
+    write_bases(other, small_bases(seed=9))
+    with pytest.raises(SchemaError, match=r"identity.parquet: made with basis sha256:.*run the identity stage again"):
+        fit.run(
+            landmarks=planted.landmarks, identity=tmp_path / "identity.parquet", bases=other,
+            coefficients=tmp_path / "c.parquet", params=FitParams(),
+        )  # fmt: skip
+    assert not (tmp_path / "c.parquet").exists()
+
+
+def test_frames_whose_landmarks_fit_no_face_are_marked_not_dropped(tmp_path):
+    planted = plant(tmp_path, lost=())
+    table = read_table(planted.landmarks, "landmarks")
+    values, _ = vectors(table, "landmarks_px")
+    values[50] = 7.0
+    values[60] = np.random.default_rng(0).uniform(0, 400, 204)
+    from au3dmm.io.tables import vector_array, write_table
+
+    column = table.column_names.index("landmarks_px")
+    table = table.set_column(column, table.schema.field(column), vector_array(values))
+    write_table(planted.landmarks, "landmarks", table, read_metadata(planted.landmarks))
+    coefficients, summary = run_both(planted, tmp_path)
+    status = coefficients["status"].to_pylist()
+    assert (status[50], status[60]) == ("fit_failed", "fit_failed")
+    assert summary["fit_failed"] == 2
+    assert coefficients["alpha_au"].null_count == 2
+
+
+def test_the_tables_have_the_schema_they_claim(tmp_path):
+    planted = plant(tmp_path)
+    run_both(planted, tmp_path)
+    from au3dmm.io.tables import coefficients_schema, identity_schema
+
+    assert pq.read_schema(tmp_path / "coefficients.parquet").remove_metadata().equals(coefficients_schema(12))
+    assert pq.read_schema(tmp_path / "identity.parquet").remove_metadata().equals(identity_schema(8))

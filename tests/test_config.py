@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+
+from au3dmm.config import PipelineParams, load_pipeline
+from au3dmm.errors import ConfigError
+
+PIPELINES = Path(__file__).parents[1] / "pipelines"
+
+
+def test_label_toml_spells_out_the_defaults():
+    import tomllib
+
+    assert load_pipeline(PIPELINES / "label.toml") == PipelineParams()
+    spelled = tomllib.loads((PIPELINES / "label.toml").read_text())
+    for section, values in PipelineParams().model_dump(mode="json").items():
+        assert spelled[section] == values, f"pipelines/label.toml [{section}] must spell out every default"
+
+
+def test_facemorphic_toml_is_the_published_method():
+    params = load_pipeline(PIPELINES / "facemorphic.toml")
+    assert params.detect.detector == "face_alignment"
+    assert params.identity.neutral == "first_frame"
+    assert params.fit.codes == "ridge"
+    assert params.fit.camera == params.identity.camera == "affine"
+    assert (params.frames.windows, params.align.method) == ("rgb", "index")
+
+
+def test_a_preset_fills_what_is_not_given_and_no_more():
+    params = PipelineParams.model_validate({"preset": "paper", "fit": {"sigma_px": 3.0}})
+    assert params.fit.sigma_px == 3.0
+    assert not params.fit.joint_pose
+    assert params.identity.sigma_offset_m == 0
+    assert PipelineParams().fit.joint_pose
+
+
+def test_a_section_may_leave_the_preset_of_the_file():
+    params = PipelineParams.model_validate({"preset": "paper", "fit": {"preset": "robust"}})
+    assert params.fit.codes == "nonnegative"
+    assert params.identity.neutral == "first_frame"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[fit]\nsigmapx = 1.0", r"unknown name 'fit.sigmapx': did you mean 'sigma_px'\?"),
+        ("[fitt]\nl1 = 1.0", r"unknown name 'fitt': did you mean 'fit'\?"),
+        ("[fit]\nl1 = -1.0", r"fit.l1: input should be greater than or equal to 0, found -1.0"),
+        ("[fit]\ncodes = 'lasso'", r"fit.codes: .*'nonnegative' or 'ridge', found 'lasso'"),
+        ("[fit", "not valid TOML"),
+    ],
+)
+def test_a_wrong_pipeline_file_is_explained_in_one_line(tmp_path, text, message):
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as err:
+        load_pipeline(path)
+    assert str(path) in str(err.value)
+    assert "\n" not in str(err.value)
+
+
+def test_a_missing_pipeline_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.toml: cannot be read: No such file"):
+        load_pipeline(tmp_path / "none.toml")
+
+
+def test_overrides_win_over_the_file(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text("[detect]\ndetector = 'face_alignment'\nrecrops = 2\n")
+    params = load_pipeline(path, detect={"detector": "precomputed"})
+    assert params.detect.detector == "precomputed"
+    assert params.detect.recrops == 2
