@@ -67,7 +67,7 @@ class DetectParams(Params):
 class _PresetParams(Params):
     """Shared by the two fitting stages: a preset fills what is not given."""
 
-    preset: Preset = Field("robust", description="robust (DESIGN sec. 5) or paper (the published method).")
+    preset: Preset = Field("robust", description="robust (docs/method.md) or paper (the published method).")
     smoothing_us: int = Field(300_000, ge=0, description="Local quadratic over this many us; 0 = none.")
     camera: Literal["scaled_orthographic", "affine"] = Field("scaled_orthographic", description="Camera model.")
     perspective_passes: int = Field(2, ge=0, le=5, description="Corrections for perspective; 0 = none.")

@@ -154,7 +154,7 @@ def remove_perspective(
     """Move landmarks to where a scaled orthographic camera would have seen them: ``l_i (1 - z_i s / f)``.
 
     Exact for a pinhole: with z towards the camera and Z the centre's distance, ``l = f x / (Z - z)`` and
-    ``s = f / Z``. DESIGN sec. 5, step 2.
+    ``s = f / Z``. docs/method.md, step 3.
 
     Parameters
     ----------

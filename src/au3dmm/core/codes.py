@@ -46,7 +46,7 @@ def solve_codes(
     """Minimise ``1/2 x'Q_t x - b_t'x + l1 v_t sum(alpha)`` for every frame t, with alpha >= 0 if asked.
 
     ``Q_t = sum_m mix_tm gram_m + v_t diag(prior)``; the first `n_pose` coefficients of x are pose, unconstrained,
-    eliminated by a partial Cholesky factorisation; the rest are alpha (DESIGN sec. 5, steps 4 and 5). The
+    eliminated by a partial Cholesky factorisation; the rest are alpha (docs/method.md, step 5). The
     non-negative problem is solved exactly: coordinate descent finds the support, and an active-set iteration
     (Lawson & Hanson 1974, ch. 23) finishes it, so that the answer does not depend on where the search started.
 

@@ -1,7 +1,7 @@
 """The two-step fit: a subject's neutral face (identity), then action units on every frame, given that face.
 
 Follows FACEMORPHIC sec. 5.2 (Ferrari et al.) in its form: a camera from the landmarks, then ridge regression of
-what the camera does not explain on the components. Departures, each a parameter, are in DESIGN sec. 5 and
+what the camera does not explain on the components. Departures, each a parameter, are in docs/method.md and
 docs/decisions.md; with an affine camera, ridge codes, no joint pose and no offsets it is the published method.
 """
 
@@ -174,7 +174,7 @@ def fit_neutral(
 ) -> Neutral:
     """Estimate a neutral face from n frames: ``S_i = T_i + Phi_i b + d_i``, b ~ N(0, I), d_i ~ N(0, sigma_d^2 I).
 
-    Step 3 of DESIGN sec. 5, in closed form given the cameras, alternated with them. The n frames together count as
+    Step 4 of docs/method.md, in closed form given the cameras, alternated with them. The n frames together count as
     one observation (their annotation errors are the same errors). With one frame, an affine camera, no offset and
     one alternation it is step one of FACEMORPHIC sec. 5.2 with ``lambda = sigma_id^2``.
 

@@ -72,7 +72,7 @@ def find_neutral(
     frames_max: int,
     passes: int,
 ) -> NeutralSearch:
-    """Find a subject's neutral face in all of the frames given (DESIGN sec. 5, step 3).
+    """Find a subject's neutral face in all of the frames given (docs/method.md, step 4).
 
     Begins with the first frames of each recording, then `passes` times: fits action units to every third frame,
     takes the `share` with the smallest displacement, and estimates the neutral face from those.

@@ -1,1 +1,75 @@
-"""Landmark detectors: one protocol, one file per detector."""
+"""Landmark detectors: one protocol, one file per detector, each imported only when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from au3dmm.config import DetectParams
+from au3dmm.detectors.base import DetectedFace, LandmarkDetector
+from au3dmm.io.session import Session
+from au3dmm.io.weights import file_sha256, mediapipe_files
+from au3dmm.io.weights import weights_folder as default_weights_folder
+
+__all__ = ["DetectedFace", "LandmarkDetector", "detector_identity", "make_detector"]
+
+
+def make_detector(
+    params: DetectParams, *, session: Session, device: str = "cpu", weights_folder: Path | None = None
+) -> LandmarkDetector:
+    """Return the detector that `params` names.
+
+    Parameters
+    ----------
+    params : DetectParams
+        Which detector, and its settings.
+    session : Session
+        For ``precomputed``: names the landmark file.
+    device : str
+        For ``face_alignment``: a torch device. ``mediapipe`` runs on the CPU.
+    weights_folder : Path, optional
+        For ``mediapipe``; by default `au3dmm.io.weights.weights_folder`.
+
+    Raises
+    ------
+    AssetError
+        If weights are missing.
+    ConfigError, SessionError
+        If precomputed landmarks are asked for and the session has none that can be read.
+    """
+    if params.detector == "mediapipe":
+        from au3dmm.detectors.mediapipe import MediapipeDetector
+
+        return MediapipeDetector(params, weights_folder or default_weights_folder())
+    if params.detector == "face_alignment":
+        from au3dmm.detectors.face_alignment import FaceAlignmentDetector
+
+        return FaceAlignmentDetector(params, device)
+    from au3dmm.detectors.precomputed import PrecomputedDetector
+
+    return PrecomputedDetector(session)
+
+
+def detector_identity(params: DetectParams, session: Session, weights_folder: Path | None = None) -> dict[str, Any]:
+    """Return what of the detector changes its landmarks, for a fingerprint; builds no network.
+
+    Name, sha256 of the weights (of the landmark file, if precomputed) by file name, and numeric precision.
+
+    Raises
+    ------
+    AssetError
+        If weights are missing.
+    ConfigError, SessionError
+        If precomputed landmarks are asked for and the session names none.
+    """
+    if params.detector == "mediapipe":
+        files = mediapipe_files(weights_folder or default_weights_folder())
+        weights = {name: file_sha256(path) for name, path in files.items()}
+        return {"name": "mediapipe", "weights": weights, "precision": "float32"}
+    if params.detector == "face_alignment":
+        from au3dmm.detectors.face_alignment import face_alignment_identity
+
+        return face_alignment_identity(params)
+    from au3dmm.detectors.precomputed import precomputed_identity
+
+    return precomputed_identity(session)

@@ -1,0 +1,197 @@
+"""Read a video: RGB frames with their exact presentation times, whatever of it can be decoded."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from au3dmm.errors import SessionError, os_reason
+
+
+class VideoFrames:
+    """The frames of a video in order of their presentation times, decoded one at a time.
+
+    Iterating yields ``(pts_us, image)``: int microseconds ``round(pts * time_base * 1e6)``, the stream's start offset
+    kept, and RGB uint8 (H, W, 3), or None for a packet that is there but damaged. Every iteration reads the file again.
+
+    Parameters
+    ----------
+    path : Path
+        The video.
+
+    Attributes
+    ----------
+    n_container : int or None
+        Number of frames the container says it has; None if it does not say.
+    n_lost : int
+        Damaged packets and frames met so far by the latest iteration.
+
+    Raises
+    ------
+    SessionError
+        If the file is missing, empty, not a video, or without a video stream; while iterating also if presentation
+        times are missing or do not increase, or the picture changes its size.
+
+    Notes
+    -----
+    Decoding is single-threaded: the frame threads of FFmpeg lose other frames of a damaged file from run to run.
+    FFmpeg hides damage by painting over it and marks the frame corrupt; such a frame counts as lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.n_lost = 0
+        with _open(path) as (_, stream):
+            self.n_container: int | None = stream.frames or None
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        self.n_lost = 0
+        lost: list[int] = []  # times of damaged packets, which come in decoding order: a heap
+        last: int | None = None
+        size: tuple[int, ...] | None = None
+        n = 0
+        for pts_us, image in self._decode():
+            if image is None:
+                self.n_lost += 1
+                if pts_us is not None:
+                    heapq.heappush(lost, pts_us)
+                continue
+            if pts_us is None:
+                raise SessionError(f"{self.path}: frame {n} has no presentation time; copy the video into mp4 or mkv")
+            while lost and lost[0] < pts_us:
+                damaged = heapq.heappop(lost)
+                if last is None or damaged > last:
+                    last, n = damaged, n + 1
+                    yield damaged, None
+            if last is not None and pts_us <= last:
+                raise SessionError(
+                    f"{self.path}: frame {n} is at {pts_us} us, the frame before it at {last} us;"
+                    " presentation times must increase"
+                )
+            if size is not None and image.shape != size:
+                raise SessionError(
+                    f"{self.path}: frame {n} is {image.shape[1]}x{image.shape[0]}, the frames before it"
+                    f" {size[1]}x{size[0]}; one size is expected"
+                )
+            last, size, n = pts_us, image.shape, n + 1
+            yield pts_us, image
+        for damaged in sorted(set(lost)):
+            if last is None or damaged > last:
+                yield damaged, None
+
+    def _decode(self) -> Iterator[tuple[int | None, NDArray[np.uint8] | None]]:
+        """Yield frames as the decoder gives them, and damaged packets when it refuses them."""
+        with _open(self.path) as (container, stream):
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                except StopIteration:
+                    return
+                except av.error.FFmpegError:  # the file ends inside a packet: nothing more can be read
+                    yield None, None
+                    return
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    if not packet.is_discard:
+                        yield _microseconds(packet.pts, packet.time_base), None
+                    continue
+                for frame in frames:
+                    pts_us = _microseconds(frame.pts, frame.time_base)
+                    yield pts_us, None if frame.is_corrupt else _rgb(frame)
+
+
+def read_frames(path: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield ``(pts_us, image)`` of every frame that decodes: int microseconds, RGB uint8 (H, W, 3).
+
+    Raises
+    ------
+    SessionError
+        As `VideoFrames`, which also tells of the frames that do not decode.
+    """
+    return ((pts_us, image) for pts_us, image in VideoFrames(path) if image is not None)
+
+
+def packet_times(path: Path) -> NDArray[np.int64]:
+    """Return when the frames of a video are due, (N,) us in increasing order, without decoding them.
+
+    Raises
+    ------
+    SessionError
+        If the file is missing, empty, not a video, or without a video stream.
+    """
+    times = []
+    with _open(path) as (container, stream):
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.error.FFmpegError):
+                break
+            pts_us = _microseconds(packet.pts, packet.time_base)
+            if pts_us is not None and packet.size and not packet.is_discard:
+                times.append(pts_us)
+    return np.array(sorted(times), np.int64)
+
+
+def _rgb(frame: Any) -> NDArray[np.uint8]:
+    image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    quarters, rest = divmod(frame.rotation, 90)
+    # the display matrix counts counter-clockwise, as rot90 does; odd angles are left as they were filmed
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters and not rest else image
+
+
+def _microseconds(pts: int | None, time_base: Fraction | None) -> int | None:
+    """Return ``round(pts * time_base * 1e6)``, exactly.
+
+    Examples
+    --------
+    >>> _microseconds(1, Fraction(1001, 24000))
+    41708
+    """
+    return None if pts is None or time_base is None else round(pts * time_base * 1_000_000)
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Open a video and its first video stream."""
+    try:
+        size = path.stat().st_size
+    except OSError as err:
+        raise SessionError(f"{path}: cannot be read: {os_reason(err)}") from err
+    if not path.is_file():
+        raise SessionError(f"{path}: a folder, expected a video file; name a folder of images with rgb.folder")
+    if size == 0:
+        raise SessionError(f"{path}: empty (0 bytes), expected a video")
+    try:
+        container = av.open(str(path))
+    except av.error.FFmpegError as err:
+        raise SessionError(f"{path}: cannot be read as a video: {_why(path, err)}") from err
+    with container:
+        if not container.streams.video:
+            kinds: list[str] = sorted({stream.type for stream in container.streams}) or ["nothing"]
+            raise SessionError(f"{path}: no video stream in it, only {', '.join(kinds)}")
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def _why(path: Path, err: av.error.FFmpegError) -> str:
+    try:
+        with path.open("rb") as f:
+            head = f.read(12)
+    except OSError as io_err:
+        return os_reason(io_err)
+    if head[4:8] == b"ftyp":
+        return "an mp4 without its index (moov); it was cut short or never closed, and cannot be decoded"
+    return f"{err.strerror or err}; its first bytes are {head.hex(' ')}"

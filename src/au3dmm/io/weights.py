@@ -1,0 +1,266 @@
+"""Detector weights: where they are, whether they are the published ones, and how MediaPipe's get there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from au3dmm.errors import AssetError, OutputError, os_reason
+from au3dmm.io.atomic import write_bytes
+from au3dmm.io.hashing import sha256_file
+
+MEDIAPIPE_PACKAGE = "mediapipe==0.10.21"  # the last one whose wheel carries the models
+MEDIAPIPE_DETECTION = "face_detection_short_range.tflite"
+MEDIAPIPE_MESH = "face_landmark.tflite"
+
+
+class _Published(NamedTuple):
+    member: str
+    sha256: str
+
+
+MEDIAPIPE_FILES: dict[str, _Published] = {
+    MEDIAPIPE_DETECTION: _Published(
+        f"mediapipe/modules/face_detection/{MEDIAPIPE_DETECTION}",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+    MEDIAPIPE_MESH: _Published(
+        f"mediapipe/modules/face_landmark/{MEDIAPIPE_MESH}",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    ),
+}
+
+# what face-alignment 1.5 loads for 3D landmarks; the name carries the beginning of the published file's sha256
+FACE_ALIGNMENT_FILES = ("s3fd-619a316812.pth", "3DFAN4-7835d9f11d.pth.tar", "depth-2a464da4ea.pth.tar")
+
+State = Literal["ok", "missing", "not the published file"]
+
+
+class WeightFile(NamedTuple):
+    """One file a detector needs."""
+
+    detector: str
+    file: str
+    state: State
+    path: Path
+
+
+def weights_folder() -> Path:
+    """Return the folder of downloaded weights: ``$AU3DMM_WEIGHTS``, else ``au3dmm/weights`` in the user's data."""
+    given = os.environ.get("AU3DMM_WEIGHTS")
+    if given:
+        return Path(given).expanduser()
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "au3dmm" / "weights"
+
+
+def torch_hub_folder() -> Path:
+    """Return the folder where face-alignment looks for its weights (torch.hub's, found without importing torch)."""
+    home = os.environ.get("TORCH_HOME")
+    if home:
+        return Path(home).expanduser() / "hub" / "checkpoints"
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "torch" / "hub" / "checkpoints"
+
+
+def mediapipe_files(folder: Path) -> dict[str, Path]:
+    """Return the paths of MediaPipe's two models by file name.
+
+    Raises
+    ------
+    AssetError
+        If one is missing or is not the published file.
+    """
+    states = _mediapipe_states(folder)
+    for _, name, state, _ in states:
+        if state != "ok":
+            what = "is not there" if state == "missing" else "is not the published model (its sha256 differs)"
+            raise AssetError(f"{folder}: {name} {what}; run `au3dmm weights get mediapipe`")
+    return {name: path for _, name, _, path in states}
+
+
+def read_mediapipe(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Read MediaPipe's two models; return their contents and their sha256, by file name.
+
+    Raises
+    ------
+    AssetError
+        If one is missing or is not the published file.
+    """
+    contents = {name: path.read_bytes() for name, path in mediapipe_files(folder).items()}
+    return contents, {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+
+
+def fetch_mediapipe(
+    folder: Path, wheel: Path | None = None, log: Callable[[str], None] | None = None
+) -> dict[str, Path]:
+    """Put MediaPipe's two models (Apache-2.0, 1.5 MB) into `folder`, out of the wheel of `MEDIAPIPE_PACKAGE`.
+
+    The wheel (36 MB) is downloaded by pip and not installed: the models do not depend on platform or Python, so one
+    fixed wheel serves all. Models that are there already are verified, and nothing is downloaded.
+
+    Parameters
+    ----------
+    folder : Path
+        See `weights_folder`.
+    wheel : Path, optional
+        A wheel downloaded elsewhere, for a machine without network.
+    log : callable, optional
+        Told in one line what happens.
+
+    Returns
+    -------
+    dict
+        The paths by file name.
+
+    Raises
+    ------
+    AssetError
+        If the wheel cannot be downloaded or read, or a model in it is not the published one. Nothing is written then.
+    OutputError
+        If `folder` cannot be written.
+    """
+    say = log or (lambda line: None)
+    if all(state == "ok" for _, _, state, _ in _mediapipe_states(folder)):
+        say(f"{folder}: MediaPipe's models are there and verified")
+        return mediapipe_files(folder)
+    if wheel is not None:
+        models = _models_of_wheel(wheel)
+    else:
+        with tempfile.TemporaryDirectory(prefix="au3dmm-") as tmp:
+            say(f"downloading {MEDIAPIPE_PACKAGE} (36 MB, not installed) for its two models")
+            models = _models_of_wheel(_download(Path(tmp)))
+    for name, data in models.items():
+        write_bytes(folder / name, data)
+        say(f"{folder / name}: written and verified")
+    return mediapipe_files(folder)
+
+
+def face_alignment_files(folder: Path | None = None) -> dict[str, Path]:
+    """Return the paths of face-alignment's three weight files by file name.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where they are, if not in `torch_hub_folder`.
+
+    Raises
+    ------
+    AssetError
+        If any is missing: names them, the folder and the ways out.
+    """
+    folder = folder or torch_hub_folder()
+    missing = [name for name in FACE_ALIGNMENT_FILES if not (folder / name).is_file()]
+    if missing:
+        raise AssetError(
+            f"{folder}: face_alignment needs {', '.join(missing)} there; copy them from a machine where face-alignment"
+            " has run, or use `--detector mediapipe`, or detect landmarks elsewhere and use `--detector precomputed`"
+        )
+    return {name: folder / name for name in FACE_ALIGNMENT_FILES}
+
+
+def published_prefix(name: str) -> str:
+    """Return the beginning of the sha256 that a file name of torch.hub carries.
+
+    Examples
+    --------
+    >>> published_prefix("3DFAN4-7835d9f11d.pth.tar")
+    '7835d9f11d'
+    """
+    return name.partition(".")[0].rpartition("-")[2]
+
+
+def weights_status() -> list[WeightFile]:
+    """Return every weight file of every detector, and in which state it is."""
+    folder = torch_hub_folder()
+    found = _mediapipe_states(weights_folder())
+    for name in FACE_ALIGNMENT_FILES:
+        path = folder / name
+        state: State = "missing"
+        if path.is_file():
+            state = "ok" if file_sha256(path).startswith(published_prefix(name)) else "not the published file"
+        found.append(WeightFile("face_alignment", name, state, path))
+    return found
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file; read again only if its size or time of change differs.
+
+    Raises
+    ------
+    AssetError
+        If it cannot be read.
+    """
+    try:
+        stat = path.stat()
+        return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as err:
+        raise AssetError(f"{path}: cannot be read: {os_reason(err)}") from err
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, size: int, mtime_ns: int) -> str:
+    return sha256_file(path)
+
+
+def _mediapipe_states(folder: Path) -> list[WeightFile]:
+    found = []
+    for name, published in MEDIAPIPE_FILES.items():
+        path = folder / name
+        state: State = "missing"
+        if path.is_file():
+            state = "ok" if file_sha256(path) == published.sha256 else "not the published file"
+        found.append(WeightFile("mediapipe", name, state, path))
+    return found
+
+
+def _models_of_wheel(wheel: Path) -> dict[str, bytes]:
+    models = {}
+    try:
+        with zipfile.ZipFile(wheel) as z:
+            for name, published in MEDIAPIPE_FILES.items():
+                models[name] = z.read(published.member)
+    except OSError as err:
+        raise AssetError(f"{wheel}: cannot be read: {os_reason(err)}") from err
+    except KeyError as err:
+        raise AssetError(f"{wheel}: no {published.member} in it; expected the wheel of {MEDIAPIPE_PACKAGE}") from err
+    except (zipfile.BadZipFile, NotImplementedError) as err:
+        raise AssetError(f"{wheel}: not a wheel, or damaged: {err}; expected {MEDIAPIPE_PACKAGE}") from err
+    for name, data in models.items():
+        found, expected = hashlib.sha256(data).hexdigest(), MEDIAPIPE_FILES[name].sha256
+        if found != expected:
+            raise AssetError(
+                f"{wheel}: {name} in it has sha256 {found[:12]}..., expected {expected[:12]}... (of"
+                f" {MEDIAPIPE_PACKAGE}); nothing was written"
+            )
+    return models
+
+
+def _download(folder: Path) -> Path:
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+        *("--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11", "--abi", "cp311"),
+        *("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64"),
+        *("--dest", str(folder), MEDIAPIPE_PACKAGE),
+    ]
+    way_out = (
+        f"on a machine with network run `pip download --no-deps {MEDIAPIPE_PACKAGE}` with Python 3.11 or 3.12 on Linux,"
+        " then here `au3dmm weights get mediapipe --wheel FILE`"
+    )
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as err:
+        raise OutputError(f"{sys.executable}: cannot be started: {os_reason(err)}") from err
+    wheels = sorted(folder.glob("mediapipe-*.whl"))
+    if done.returncode or not wheels:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+        raise AssetError(f"{MEDIAPIPE_PACKAGE} could not be downloaded: {lines[-1].strip()}; {way_out}")
+    return wheels[0]
