@@ -20,7 +20,7 @@ SAME_FACE = 0.5  # two meshes that share more than this are one face found twice
 # fmt: off
 IBUG_TO_MESH: tuple[tuple[int, ...], ...] = (
     (127,), (234,), (93,), (132, 58), (58, 172), (136,), (150,), (176,), (152,),
-    (400,), (379,), (365,), (397, 288), (361,), (323,), (454,), (356,),
+    (400,), (379,), (365,), (397, 288), (361, 288), (323,), (454,), (356,),
     (70,), (63,), (105,), (66,), (107,), (336,), (296,), (334,), (293,), (300,),
     (168, 6), (197, 195), (5,), (4,), (75,), (97,), (2,), (326,), (305,),
     (33,), (160,), (158,), (133,), (153,), (144,), (362,), (385,), (387,), (263,), (373,), (380,),
@@ -31,7 +31,7 @@ IBUG_TO_MESH: tuple[tuple[int, ...], ...] = (
 """Mesh vertices whose mean is each of the 68 landmarks.
 
 The correspondence published by P. Yan (Mediapipe_2_Dlib_Landmarks, MIT), the closest of five public tables to two
-other detectors; its jaw, 0-16, is where detectors mean different things.
+other detectors, with jaw point 13 made the mirror image of 3; the jaw, 0-16, is where detectors mean different things.
 """
 
 

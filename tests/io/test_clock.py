@@ -1,0 +1,61 @@
+"""`clock.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from au3dmm.errors import SchemaError
+from au3dmm.io.clock import Clock, read_clock, read_clock_metadata, write_clock
+
+CLOCK = Clock("trigger", 14310072.998, 35.0002, 0.3, 0.02, 944, 946, 950, 13897728, 13901839, 34205383)
+
+
+def test_a_clock_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "clock.json"
+    write_clock(path, CLOCK, {"stage": "sync", "fingerprint": "f"})
+    assert read_clock(path) == CLOCK
+    assert read_clock(path).model.offset_us == CLOCK.offset_us
+    assert read_clock_metadata(path)["fingerprint"] == "f"
+    unknown = replace(CLOCK, method="start", residual_us=None, uncertainty_us=None, n_matched=None)
+    write_clock(path, unknown, {})
+    assert read_clock(path) == unknown
+
+
+def test_equal_clocks_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        write_clock(tmp_path / name, CLOCK, {"stage": "sync"})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"schema_version": 2}, "clock schema version 2, but this au3dmm reads 1"),
+        ({"offset_us": None}, "offset_us is None, expected a number"),
+    ],
+)
+def test_other_versions_and_values_are_refused(tmp_path: Path, change: dict[str, object], match: str) -> None:
+    path = tmp_path / "clock.json"
+    write_clock(path, CLOCK, {})
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(SchemaError, match=match):
+        read_clock(path)
+
+
+def test_files_that_are_no_clock_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "clock.json"
+    with pytest.raises(SchemaError, match=r"clock\.json: no such file"):
+        read_clock(path)
+    path.write_text('{"schema_ver')
+    with pytest.raises(SchemaError, match="not JSON, or cut short"):
+        read_clock(path)
+    path.write_text("[]")
+    with pytest.raises(SchemaError, match="schema version None"):
+        read_clock(path)
+    path.write_text('{"schema_version": 1}')
+    with pytest.raises(SchemaError, match="no 'method'; run the sync stage again"):
+        read_clock(path)
