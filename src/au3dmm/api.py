@@ -220,7 +220,7 @@ def _result(
     n_event = len(read_table(run.files["labels"], "labels", ["status"])) if "labels" in outputs else 0
     clock = None
     if "clock" in outputs:
-        said = read_clock(outputs["clock"])
+        said = read_clock(outputs["clock"]).summary()
         clock = {k: said.get(k) for k in ("method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us")}
     return LabelResult(
         session_id=session.session_id,

@@ -52,6 +52,29 @@ def test_a_table_and_its_metadata_survive_a_round_trip(tmp_path):
     assert metadata["note"] == "µs"
 
 
+def test_batches_read_as_one_table_and_as_many_row_groups(tmp_path):
+    from au3dmm.io.tables import write_batches
+
+    table = event_table(10)
+    parts = [table.slice(0, 4), table.slice(4, 4), table.slice(8, 2)]
+    write_batches(tmp_path / "b.parquet", "event_frames", table.schema, iter(parts), {"x": 1}, rows=4)
+    assert read_table(tmp_path / "b.parquet").replace_schema_metadata(None).equals(table)
+    assert pq.ParquetFile(tmp_path / "b.parquet").num_row_groups == 3
+    assert read_metadata(tmp_path / "b.parquet")["x"] == 1
+
+
+def test_a_batch_that_cannot_be_made_leaves_no_file(tmp_path):
+    from au3dmm.io.tables import write_batches
+
+    def batches():
+        yield event_table(3)
+        raise SchemaError("stop")
+
+    with pytest.raises(SchemaError, match="stop"):
+        write_batches(tmp_path / "b.parquet", "event_frames", event_table().schema, batches(), {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_writing_twice_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         write_table(tmp_path / name, "event_frames", event_table(), {"x": 1, "y": {"b": 2, "a": 3}})

@@ -8,7 +8,7 @@ landmarks 1, identity 1, coefficients 1, event_frames 1, labels 1 : first.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +223,7 @@ def vectors(table: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[
 
 
 def write_table(path: Path, kind: str, table: pa.Table, metadata: Mapping[str, Any], rows: int = 65536) -> None:
-    """Write `table` atomically as Parquet with `metadata` (JSON under the key ``au3dmm``).
-
-    Equal tables and metadata give equal bytes: there is no wall-clock time in them.
+    """Write `table` atomically as Parquet with `metadata`; see `write_batches`.
 
     Parameters
     ----------
@@ -245,6 +243,27 @@ def write_table(path: Path, kind: str, table: pa.Table, metadata: Mapping[str, A
     OutputError
         If the file cannot be written.
     """
+    write_batches(path, kind, table.schema, [table], metadata, rows)
+
+
+def write_batches(
+    path: Path,
+    kind: str,
+    schema: pa.Schema,
+    batches: Iterable[pa.Table],
+    metadata: Mapping[str, Any],
+    rows: int = 65536,
+) -> None:
+    """Write tables of one `schema` one after another into one Parquet file, atomically, holding one at a time.
+
+    `metadata` goes in as JSON under the key ``au3dmm``. Equal tables and metadata give equal bytes: there is no
+    wall-clock time in them. Each batch begins a row group, so batches of `rows` rows are what readers like.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
     stamp = {
         "table": kind,
         "schema_version": SCHEMA_VERSION[kind],
@@ -252,24 +271,22 @@ def write_table(path: Path, kind: str, table: pa.Table, metadata: Mapping[str, A
         **metadata,
     }
     text = json.dumps(stamp, sort_keys=True, ensure_ascii=False)
-    table = table.replace_schema_metadata({METADATA_KEY: text.encode()})
-    floats, words = [], []
-    for field in table.schema:
-        if pa.types.is_fixed_size_list(field.type):
-            floats.append(f"{field.name}.list.element")
-        elif pa.types.is_dictionary(field.type):
-            words.append(field.name)
-    with atomic_path(path) as tmp:
-        pq.write_table(
-            table,
+    schema = schema.with_metadata({METADATA_KEY: text.encode()})
+    floats = [f"{field.name}.list.element" for field in schema if pa.types.is_fixed_size_list(field.type)]
+    words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    with (
+        atomic_path(path) as tmp,
+        pq.ParquetWriter(
             tmp,
+            schema,
             compression="zstd",
             compression_level=3,
             use_dictionary=words or False,
             use_byte_stream_split=floats or False,
-            row_group_size=rows,
-            store_schema=True,
-        )
+        ) as writer,
+    ):
+        for batch in batches:
+            writer.write_table(batch.replace_schema_metadata(schema.metadata), row_group_size=rows)
 
 
 def read_table(path: Path, kind: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:

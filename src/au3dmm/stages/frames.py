@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from au3dmm.core.event_frames import (
     rgb_windows,
 )
 from au3dmm.errors import FitError, SessionError
-from au3dmm.io.clock import Clock, read_clock
-from au3dmm.io.events import EventCounts, EventFile
+from au3dmm.io.clock import Clock, read_clock, read_clock_metadata
+from au3dmm.io.events import EventFile
 from au3dmm.io.images import resize_area
 from au3dmm.io.session import read_session
-from au3dmm.io.tables import event_frames_schema, read_table, word_array, write_table
+from au3dmm.io.tables import event_frames_schema, read_table, word_array, write_batches
 from au3dmm.stages.sync import open_session_events
 
 READS = ("session:events", "landmarks", "clock")
@@ -55,7 +55,7 @@ def run(
     Returns
     -------
     dict
-        ``frames, no_events, events, events_dropped, height, width``.
+        ``frames, no_events, height, width``.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def run(
         centred_square(events.height, events.width) if params.crop == "centre" else (0, events.height, 0, events.width)
     )
     shape = _output_shape(box, params.size_px)
-    pixels, n_events, counts = _paint(events, windows, box, shape, progress)
     outside = (windows.end_us <= found.first_event_us) | (windows.start_us > found.last_event_us)
-    table = _table(windows, n_events, outside, pixels)
+    # the same file was decoded for its clock: its report is known before the frames are, which can then be streamed
+    event_file = read_clock_metadata(clock).get("event_file", events.describe())
     metadata = {
         "stage": "frames",
         "params": params.model_dump(mode="json"),
@@ -88,15 +88,15 @@ def run(
         "units": "t_start_us (included) and t_end_us (excluded): us on the unshifted event clock; n_events on the"
         " whole sensor; pixels: rows from top to bottom, resampled by area",
         "clock": found.summary(),
-        "event_file": {**events.describe(), **asdict(counts)},
+        "event_file": event_file,
         "counts": {"ok": int((~outside).sum()), "no_events": int(outside.sum())},
     }
-    write_table(event_frames, "event_frames", table, metadata, rows=_ROWS)
+    schema = event_frames_schema(shape[0] * shape[1])
+    painted = _paint(events, windows, box, shape, progress)
+    write_batches(event_frames, "event_frames", schema, _batches(painted, windows, outside, schema), metadata, _ROWS)
     return {
         "frames": len(windows),
         "no_events": int(outside.sum()),
-        "events": counts.events,
-        "events_dropped": counts.dropped_before_start + counts.dropped_out_of_range,
         "height": shape[0],
         "width": shape[1],
     }
@@ -134,42 +134,33 @@ def _paint(
     box: tuple[int, int, int, int],
     shape: tuple[int, int],
     progress: Callable[[int, int | None], None] | None,
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], EventCounts]:
-    pixels = np.empty((len(windows), *shape), np.uint8)
-    n_events = np.zeros(len(windows), np.int64)
-    counts = EventCounts()
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the number of events and the pixels of each window in turn."""
     painter = PolarityPainter(windows, events.height, events.width, box)
-
-    def keep(painted: Iterator[tuple[int, int, NDArray[np.uint8]]]) -> None:
+    feeds = (painter.feed(b.events["t"], b.events["x"], b.events["y"], b.events["p"]) for b in events.blocks())
+    for painted in itertools.chain(feeds, (painter.finish() for _ in range(1))):
         for k, n, frame in painted:
-            pixels[k] = frame if frame.shape == shape else resize_area(frame, shape)
-            n_events[k] = n
+            yield n, (frame if frame.shape == shape else resize_area(frame, shape)).tobytes()
             if progress:
                 progress(k + 1, len(windows))
 
-    for block in events.blocks():
-        counts = block.counts
-        keep(painter.feed(block.events["t"], block.events["x"], block.events["y"], block.events["p"]))
-    keep(painter.finish())
-    return pixels, n_events, counts
 
-
-def _table(
-    windows: Windows, n_events: NDArray[np.int64], outside: NDArray[np.bool_], pixels: NDArray[np.uint8]
-) -> pa.Table:
-    n = len(windows)
-    n_bytes = int(np.prod(pixels.shape[1:]))
-    kind = pa.binary(n_bytes)
-    # the pixels are shared, not copied
-    column = pa.FixedSizeBinaryArray.from_buffers(kind, n, [None, pa.py_buffer(pixels)])
-    return pa.Table.from_arrays(
-        [
-            pa.array(np.arange(n), pa.int32()),
-            pa.array(windows.start_us, pa.int64()),
-            pa.array(windows.end_us, pa.int64()),
-            pa.array(n_events, pa.int64()),
-            word_array(["no_events" if out else "ok" for out in outside]),
-            column,
-        ],
-        schema=event_frames_schema(n_bytes),
-    )
+def _batches(
+    painted: Iterator[tuple[int, bytes]], windows: Windows, outside: NDArray[np.bool_], schema: pa.Schema
+) -> Iterator[pa.Table]:
+    start = 0
+    while part := list(itertools.islice(painted, _ROWS)):
+        rows = slice(start, start + len(part))
+        yield pa.Table.from_arrays(
+            [
+                pa.array(np.arange(rows.start, rows.stop), pa.int32()),
+                pa.array(windows.start_us[rows], pa.int64()),
+                pa.array(windows.end_us[rows], pa.int64()),
+                pa.array([n for n, _ in part], pa.int64()),
+                word_array(["no_events" if out else "ok" for out in outside[rows]]),
+                pa.array([pixels for _, pixels in part], schema.field("pixels").type),
+            ],
+            schema=schema,
+        )
+        start = rows.stop
+    assert start == len(windows), "the painter yields every window once, in order"
