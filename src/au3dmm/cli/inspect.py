@@ -1,0 +1,102 @@
+"""`au3dmm inspect`: what is in one of our files?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from au3dmm.cli.output import aligned, amount, number, print_json
+
+
+@click.command(short_help="Show what is in one of our files.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--rows", type=click.IntRange(min=0), default=3, show_default=True, help="How many rows to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with vectors and metadata whole.")
+def inspect(file: Path, rows: int, as_json: bool) -> None:
+    """Show what is in a file of au3dmm: a table, clock.json, stage.json or a basis (.npz)."""
+    from au3dmm.io.inspection import inspect_file
+
+    report = inspect_file(file, rows)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(as_text(report))
+
+
+def as_text(report: Mapping[str, Any]) -> str:
+    """Lay a report of `inspect_file` out for people: long hashes and vectors are shortened."""
+    title = f"{report['file']}: {report['kind']}, {amount(report['bytes'])}"
+    if "rows" in report:
+        title = (
+            f"{report['file']}: table of {report['kind']}, schema version {report['schema_version']},"
+            f" {report['rows']} rows, {amount(report['bytes'])}"
+        )
+    parts = [title]
+    if "columns" in report:
+        header = ("column", "type", "unit", "null")
+        rows = [(c["name"], c["type"], c["unit"] or "", str(c["nulls"] or "")) for c in report["columns"]]
+        parts.append(aligned([header, *rows]))
+    if "arrays" in report:
+        parts.append(aligned([(a["name"], a["dtype"], " x ".join(map(str, a["shape"]))) for a in report["arrays"]]))
+    counts = [
+        (name, ", ".join(f"{word} {n}" for word, n in report[name].items()) or "none")
+        for name in ("status", "flags")
+        if name in report
+    ]
+    if counts:
+        parts.append(aligned(counts))
+    if report["metadata"]:
+        parts.append("metadata\n" + "\n".join(_tree(report["metadata"])))
+    if report.get("first_rows"):
+        parts.append(_rows(report["first_rows"]))
+    return "\n\n".join(parts)
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lay rows out as columns: our tables are wide."""
+    header = ("first rows", *(str(i) for i in range(len(rows))))
+    return aligned([header, *((name, *(_short(row[name], 28) for row in rows)) for name in rows[0])], indent="")
+
+
+def _tree(values: Mapping[str, Any], indent: str = "  ") -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{key}", *_tree(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key}: {_short(value, 88)}")
+    return lines
+
+
+def _short(value: Any, width: int) -> str:
+    """Write a value in at most about `width` characters.
+
+    Examples
+    --------
+    >>> _short("sha256:" + 64 * "a", 40), _short([0.0, 1.23456, 2.0, 3.0], 12), _short(None, 9)
+    ('sha256:aaaaaaaaaaaa...', '[0 1.235 ... 4 values]', '-')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}", r"\1...", value)
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, (list, tuple)):
+        shown = [_short(v, width) for v in value]
+        text = "[" + " ".join(shown) + "]"
+        if len(text) <= width:
+            return text
+        kept: list[str] = []
+        for word in shown:
+            if len(" ".join([*kept, word])) > width - 4:
+                break
+            kept.append(word)
+        return f"[{' '.join([*kept, '...'])} {len(value)} values]"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_short(v, width)}" for k, v in value.items()) or "none"
+    return str(value)

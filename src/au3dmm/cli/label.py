@@ -1,0 +1,182 @@
+"""`au3dmm label`: one session, end to end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from au3dmm.cli.output import aligned, number, print_json
+from au3dmm.cli.progress import Mode, Reporter, ReporterHandler, make_reporter
+
+if TYPE_CHECKING:
+    from au3dmm.api import LabelResult
+
+_DEMO = (
+    "DEMO BASIS: these labels are for trying out only, not for science.",
+    "Give a basis of your own with --bases FILE.",
+)
+_SHOWN = ("labels", "coefficients", "overlay")
+
+
+@click.command(short_help="Label every event frame of a session.")
+@click.option("--session", type=click.Path(path_type=Path), required=True, help="Folder that holds session.toml.")
+@click.option("--bases", type=click.Path(path_type=Path), help="Basis file (.npz); default: the shipped demo basis.")
+@click.option("--pipeline", type=click.Path(path_type=Path), help="Pipeline file (TOML); default: built-in values.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The run's folder; default: SESSION/derivatives/au3dmm/<pipeline>."
+)
+@click.option(
+    "--detector",
+    type=click.Choice(["mediapipe", "face-alignment", "precomputed"]),
+    help="Landmark detector; wins over the pipeline file.",
+)
+@click.option(
+    "--sync",
+    type=click.Choice(["trigger", "shared", "start"]),
+    help="How RGB and event clocks are related; wins over session.toml and the pipeline file.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps.")
+@click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
+@click.option("--overlay", is_flag=True, help="Also write overlay.png: landmarks and fitted mesh over a few frames.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: bars on a terminal, lines in a pipe.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+def label(
+    session: Path,
+    bases: Path | None,
+    pipeline: Path | None,
+    out: Path | None,
+    detector: str | None,
+    sync: str | None,
+    device: str,
+    weights_dir: Path | None,
+    overlay: bool,
+    progress: Mode,
+    as_json: bool,
+    verbose: int,
+) -> None:
+    """Label every event frame of a session.
+
+    What is up to date is not computed again, and an interrupted run continues where it stopped.
+    """
+    reporter = make_reporter(progress)
+    # stdout is for the result alone, whatever a library prints
+    with reporter, _logging_to(reporter, verbose), contextlib.redirect_stdout(sys.stderr):
+        from au3dmm.api import label_session
+
+        result = label_session(
+            session,
+            bases=bases,
+            pipeline=pipeline,
+            out=out,
+            detector=detector,
+            sync=sync,
+            device=device,
+            weights=weights_dir,
+            overlay=overlay,
+            on_event=reporter,
+        )
+    _warn(result, reporter)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        click.echo(summary(result))
+
+
+@contextlib.contextmanager
+def _logging_to(reporter: Reporter, verbose: int) -> Iterator[None]:
+    logger = logging.getLogger("au3dmm")
+    handler, level = ReporterHandler(reporter), logger.level
+    logger.addHandler(handler)
+    logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def _warn(result: LabelResult, reporter: Reporter) -> None:
+    demo = result.basis["kind"] == "demo"
+    for text in result.warnings:
+        if not (demo and "DEMO" in text):  # the banner says it
+            reporter.message("warning", text)
+    if demo:
+        reporter.banner(_DEMO)
+
+
+def summary(result: LabelResult) -> str:
+    """Return what a person wants to know of a finished session: numbers, files, what to do next."""
+    did = "up to date" if set(result.stages.values()) == {"up to date"} else "labelled"
+    rows = [("RGB frames", f"{result.frames_rgb}, a face fitted in {share(result.frames_face, result.frames_rgb)}")]
+    if "labels" in result.outputs:
+        rows.append(("event frames", f"{result.frames_event}, one row of labels each"))
+    if result.rmse_px_median is not None and result.rmse_iod_median is not None:
+        percent = number(100 * result.rmse_iod_median, 3)
+        rows.append(
+            ("fit error", f"{number(result.rmse_px_median, 3)} px median, {percent} % of the inter-ocular distance")
+        )
+    if result.clock is not None:
+        rows.append(("clock", clock_line(result.clock)))
+    rows.append(("basis", f"{result.basis['path']} ({result.basis['kind']})"))
+    rows += [(name, str(result.outputs[name])) for name in _SHOWN if name in result.outputs]
+    folder = next(iter(result.outputs.values())).parent
+    rows.append(("all files", str(folder)))
+    title = f"session {result.session_id} (subject {result.subject_id}): {did} in {result.seconds:.1f} s"
+    return f"{title}\n{aligned(rows)}\n\n{_next(result, folder)}"
+
+
+def _next(result: LabelResult, folder: Path) -> str:
+    steps = [("check the files", f"au3dmm validate {shlex.quote(str(folder))}")]
+    if "labels" in result.outputs:
+        path = str(result.outputs["labels"])
+        steps = [
+            ("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r})"),
+            ("look inside", f"au3dmm inspect {shlex.quote(path)}"),
+            *steps,
+        ]
+    return "next\n" + aligned(steps)
+
+
+def share(part: int, whole: int) -> str:
+    """Write a part of a whole.
+
+    Examples
+    --------
+    >>> share(470, 472), share(0, 0)
+    ('470 (99.6 %)', '0')
+    """
+    return f"{part} ({100 * part / whole:.1f} %)" if whole else str(part)
+
+
+def clock_line(clock: Mapping[str, Any]) -> str:
+    """Write a clock in one line; what is not known is said to be so.
+
+    Examples
+    --------
+    >>> clock_line({"method": "start", "offset_us": 5.0, "drift_ppm": 0.0, "residual_us": None, "uncertainty_us": None})
+    'start: offset 5.0 us, drift +0.00 ppm, residual unknown, uncertainty unknown'
+    """
+
+    def known(name: str, unit: str) -> str:
+        value = clock.get(f"{name}_{unit}")
+        return f"{name} unknown" if value is None else f"{name} {number(float(value), 2)} {unit}"
+
+    offset, drift = float(clock["offset_us"]), float(clock["drift_ppm"])
+    return (
+        f"{clock['method']}: offset {offset:.1f} us, drift {drift:+.2f} ppm, {known('residual', 'us')},"
+        f" {known('uncertainty', 'us')}"
+    )

@@ -1,0 +1,190 @@
+"""What is on this machine, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import au3dmm
+from au3dmm.errors import Au3dmmError
+from au3dmm.io.weights import weights_folder, weights_status
+
+# what `label` imports with the default detector; its other dependencies are looked up without importing them
+_NEEDED = ("numpy", "scipy", "numba", "cv2", "av", "pyarrow", "pydantic", "ai_edge_litert.interpreter")
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_DEFAULT_DETECTOR = "mediapipe"
+_HOW = {
+    "mediapipe": "au3dmm weights get mediapipe",
+    "face_alignment": "copy its files from a machine where face-alignment has run, to the folder shown",
+}
+_TORCH_TIMEOUT_S = 60
+# In a process of its own: importing torch takes seconds, and a broken driver can hang or crash it
+_ASK_TORCH = """
+import json, torch
+found = [{"device": "cpu", "name": "processor"}]
+if torch.cuda.is_available():
+    for i in range(torch.cuda.device_count()):
+        found.append({"device": f"cuda:{i}", "name": torch.cuda.get_device_name(i)})
+if torch.backends.mps.is_available():
+    found.append({"device": "mps", "name": "Apple GPU"})
+print(json.dumps(found))
+"""
+
+
+def examine() -> dict[str, Any]:
+    """Look at everything `label` needs.
+
+    Returns
+    -------
+    dict
+        ``ready`` (whether `label` can run with the default detector), ``problems`` (one line each, with what to
+        do), ``versions``, ``imports``, ``detectors``, ``devices``, ``basis``, ``cpu``, ``folders``.
+    """
+    imports = _imports(_NEEDED)
+    detectors = _detectors()
+    basis = _basis()
+    folders = _folders()
+    problems = [f"{name} cannot be imported: {why}; install au3dmm again" for name, why in imports.items() if why]
+    if not detectors[_DEFAULT_DETECTOR]["ready"]:
+        problems.append(
+            f"weights of {_DEFAULT_DETECTOR} are missing or not the published ones; run `{_HOW[_DEFAULT_DETECTOR]}`"
+        )
+    if "error" in basis:
+        problems.append(f"the shipped basis cannot be read: {basis['error']}; give one with --bases FILE")
+    ready = not problems
+    problems += [f"{f['path']}: not writable; {f['advice']}" for f in folders.values() if not f["writable"]]
+    return {
+        "ready": ready,
+        "problems": problems,
+        "versions": _versions(),
+        "imports": {name: why or "ok" for name, why in imports.items()},
+        "detectors": detectors,
+        "devices": devices(),
+        "basis": basis,
+        "cpu": {"cores": _cores(), "threads": {name: os.environ.get(name) for name in _THREADS}},
+        "folders": folders,
+    }
+
+
+def devices(command: Iterable[str] = (sys.executable, "-c", _ASK_TORCH)) -> dict[str, Any]:
+    """Ask torch which devices it can use.
+
+    Parameters
+    ----------
+    command : iterable of str
+        Prints the devices as JSON.
+
+    Returns
+    -------
+    dict
+        ``found``: device and name of each; ``note`` where torch could not be asked.
+    """
+    cpu = [{"device": "cpu", "name": "processor"}]
+    try:
+        done = subprocess.run(list(command), capture_output=True, text=True, timeout=_TORCH_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return {"found": cpu, "note": f"torch did not answer within {_TORCH_TIMEOUT_S} s"}
+    except OSError as err:
+        return {"found": cpu, "note": f"torch could not be asked: {err}"}
+    try:
+        return {"found": json.loads(done.stdout)}
+    except ValueError:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return {"found": cpu, "note": f"torch could not be asked: {said[-1]}"}
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {"au3dmm": au3dmm.__version__, "python": platform.python_version()}
+    found["system"] = f"{platform.system()} {platform.machine()}"
+    try:
+        requirements = importlib.metadata.requires("au3dmm") or []
+    except importlib.metadata.PackageNotFoundError:  # run from a source tree that is not installed
+        requirements = []
+    for requirement in requirements:
+        if "extra ==" in requirement:
+            continue
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _imports(names: Iterable[str]) -> dict[str, str | None]:
+    """Import each module; say why it failed, or None."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            importlib.import_module(name)
+            found[name] = None
+        except (ImportError, OSError, RuntimeError) as err:  # a missing library of the system is an OSError
+            found[name] = " ".join(str(err).split())
+    return found
+
+
+def _detectors() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for weight in weights_status():
+        entry = found.setdefault(
+            weight.detector, {"ready": True, "folder": str(weight.path.parent), "weights": {}, "how": None}
+        )
+        entry["weights"][weight.file] = weight.state
+        # face-alignment takes weights of any origin, and records that they are not the published ones
+        if weight.state == "missing" or (weight.state != "ok" and weight.detector == _DEFAULT_DETECTOR):
+            entry["ready"], entry["how"] = False, _HOW[weight.detector]
+    found["precomputed"] = {"ready": True, "folder": None, "weights": {}, "how": None}
+    return found
+
+
+def _basis() -> dict[str, Any]:
+    from au3dmm.io.assets import asset_path
+    from au3dmm.io.bases import read_bases
+
+    try:
+        path = asset_path("flame_template/demo_bases.npz")
+        bases = read_bases(path)
+    except Au3dmmError as err:
+        return {"error": str(err)}
+    return {
+        "path": str(path),
+        "kind": "demo" if bases.is_demo else str(bases.info.get("basis_kind", "user")),
+        "k_id": bases.k_id,
+        "k_au": bases.k_au,
+        "is_flame_topology": bool(bases.info.get("is_flame_topology", False)),
+    }
+
+
+def _cores() -> int:
+    # a container or a job may be given fewer cores than the machine has
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _folders() -> dict[str, dict[str, Any]]:
+    current, weights = Path.cwd(), weights_folder()
+    return {
+        "current": {
+            "path": str(current),
+            "writable": os.access(current, os.W_OK),
+            "advice": "label writes beside the session, or to --out DIR",
+        },
+        "weights": {
+            "path": str(weights),
+            "writable": os.access(_existing(weights), os.W_OK),
+            "advice": "set AU3DMM_WEIGHTS to a folder that is",
+        },
+    }
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.parents) if p.exists())

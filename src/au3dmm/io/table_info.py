@@ -1,0 +1,129 @@
+"""What a table on disk is, without reading its rows: kind, columns, number of rows, metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from au3dmm.errors import SchemaError
+from au3dmm.io import tables
+
+
+@dataclass(frozen=True)
+class TableInfo:
+    """A table of ours as its file describes it.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    kind : str
+        Which table: ``labels``, ``coefficients``, ...
+    version : int
+        Its schema version.
+    n_rows : int
+        Rows.
+    schema : pyarrow.Schema
+        Its columns.
+    metadata : dict
+        What made it.
+    """
+
+    path: Path
+    kind: str
+    version: int
+    n_rows: int
+    schema: pa.Schema
+    metadata: dict[str, Any]
+
+    @property
+    def small_columns(self) -> list[str]:
+        """Names of the columns that fit in memory: all but pictures."""
+        return [f.name for f in self.schema if not pa.types.is_fixed_size_binary(f.type)]
+
+
+def read_table_info(path: Path) -> TableInfo:
+    """Read what a table is.
+
+    Raises
+    ------
+    SchemaError
+        If the file is missing, cut short, not written by au3dmm, or newer than this au3dmm.
+    """
+    tables.read_table(path, columns=[])  # refuses what we cannot read
+    metadata = tables.read_metadata(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, n_rows = file.schema_arrow, file.metadata.num_rows
+    except (pa.ArrowException, OSError) as err:
+        raise SchemaError(f"{path}: cannot be read as Parquet: {err}") from err
+    return TableInfo(path, metadata["table"], metadata["schema_version"], n_rows, schema, metadata)
+
+
+def type_name(kind: pa.DataType) -> str:
+    """Name a column's type shortly.
+
+    Examples
+    --------
+    >>> type_name(tables.vector(30)), type_name(pa.list_(pa.string())), type_name(pa.int64()), type_name(pa.binary(9))
+    ('float[30]', 'list of string', 'int64', 'bytes[9]')
+    """
+    if pa.types.is_fixed_size_list(kind):
+        return f"{kind.value_type}[{kind.list_size}]"
+    if pa.types.is_list(kind):
+        return f"list of {type_name(kind.value_type)}"
+    if pa.types.is_dictionary(kind):
+        return "word"
+    if pa.types.is_struct(kind):
+        return "(" + ", ".join(f"{f.name} {type_name(f.type)}" for f in kind) + ")"
+    if pa.types.is_fixed_size_binary(kind):
+        return f"bytes[{kind.byte_width}]"
+    return str(kind)
+
+
+def schema_differences(info: TableInfo) -> list[str]:
+    """Say in which columns a table differs from its schema; empty if in none.
+
+    The number of components, of dense landmarks and of bytes per picture is taken from the table itself.
+    """
+    expected = _expected(info)
+    found = {f.name: f for f in info.schema}
+    differences = []
+    for field in expected:
+        mine = found.pop(field.name, None)
+        if mine is None:
+            differences.append(f"no column {field.name}")
+        elif not mine.type.equals(field.type):
+            differences.append(f"column {field.name} is {type_name(mine.type)}, expected {type_name(field.type)}")
+        elif mine.nullable != field.nullable:
+            differences.append(f"column {field.name} is {'' if mine.nullable else 'not '}nullable")
+    differences += [f"unknown column {name}" for name in found]
+    if not differences and info.schema.names != expected.names:
+        differences.append(f"columns in the order {', '.join(info.schema.names)}")
+    return differences
+
+
+def _expected(info: TableInfo) -> pa.Schema:
+    if info.kind == "landmarks":
+        return tables.landmarks_schema(_length(info.schema, "dense_px", 0) // 3)
+    if info.kind == "identity":
+        return tables.identity_schema(_length(info.schema, "alpha_id", 1))
+    if info.kind == "coefficients":
+        return tables.coefficients_schema(_length(info.schema, "alpha_au", 1))
+    if info.kind == "labels":
+        return tables.labels_schema(_length(info.schema, "alpha_au", 1))
+    return tables.event_frames_schema(_length(info.schema, "pixels", 1))
+
+
+def _length(schema: pa.Schema, column: str, otherwise: int) -> int:
+    index = schema.get_field_index(column)
+    if index < 0:
+        return otherwise
+    kind = schema.field(index).type
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size)
+    return int(kind.byte_width) if pa.types.is_fixed_size_binary(kind) else otherwise

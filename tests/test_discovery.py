@@ -1,0 +1,129 @@
+import tomllib
+
+import numpy as np
+import pytest
+
+from au3dmm.discovery import discover, ids_of, manifest_text
+from au3dmm.errors import ConfigError
+from au3dmm.io.events import EVENT_DTYPE, TRIGGER_DTYPE, write_evt3
+from au3dmm.io.session import Manifest, read_session
+
+
+def write_events(path, trigger_ids=()):
+    events = np.zeros(3, EVENT_DTYPE)
+    events["t"] = [5000, 6000, 7000]
+    triggers = np.zeros(len(trigger_ids), TRIGGER_DTYPE)
+    triggers["t"], triggers["id"] = 5500, trigger_ids
+    write_evt3(path, events, triggers, width=64, height=48)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "S07_smile"
+    folder.mkdir()
+    (folder / "face.MP4").write_bytes(b"video")
+    (folder / "times.csv").write_text("# made by the recorder\nframe_index,pts_us\n0,0\n")
+    (folder / "notes.csv").write_text("who,what\n")
+    write_events(folder / "camera.raw", (0, 0))
+    return folder
+
+
+def read_back(folder, found):
+    (folder / "session.toml").write_text(manifest_text(found, "s", "p"))
+    return read_session(folder).manifest
+
+
+def test_a_video_with_timestamps_and_triggers_is_described_and_read_back(folder):
+    manifest = read_back(folder, discover(folder))
+    assert (manifest.rgb.file, manifest.rgb.timestamps) == ("face.MP4", "times.csv")
+    assert (manifest.events.file, manifest.events.format) == ("camera.raw", "EVT3")
+    assert (manifest.sync.method, manifest.sync.trigger_id) == ("trigger", 0)
+    assert (manifest.session.session_id, manifest.session.subject_id) == ("s", "p")
+
+
+def test_without_triggers_the_clocks_start_together_and_the_file_says_that_it_is_a_guess(folder):
+    write_events(folder / "camera.raw")
+    found = discover(folder)
+    assert read_back(folder, found).sync.method == "start"
+    assert "which is a guess" in manifest_text(found, "s", "p")
+
+
+def test_several_trigger_inputs_are_left_for_a_person_to_choose(folder):
+    write_events(folder / "camera.raw", (0, 3))
+    found = discover(folder)
+    assert found.trigger_ids == (0, 3)
+    assert read_back(folder, found).sync.trigger_id is None
+    assert "# trigger_id: 0, 3" in manifest_text(found, "s", "p")
+
+
+def test_a_folder_of_images_needs_its_timestamps(folder):
+    (folder / "face.MP4").unlink()
+    (folder / "frames").mkdir()
+    (folder / "frames" / "0001.jpg").write_bytes(b"image")
+    assert read_back(folder, discover(folder)).rgb.folder == "frames"
+    (folder / "times.csv").unlink()
+    with pytest.raises(ConfigError, match="frames/ holds images but no CSV says when"):
+        discover(folder)
+
+
+def test_what_is_missing_is_said_in_comments(folder):
+    for name in ("camera.raw", "times.csv"):
+        (folder / name).unlink()
+    found = discover(folder)
+    manifest = read_back(folder, found)
+    assert manifest.events is None
+    assert manifest.rgb.timestamps is None
+    text = manifest_text(found, "s", "p")
+    assert "no event file was found" in text
+    assert "the times in the video file are used" in text
+
+
+def test_an_event_file_that_cannot_be_read_is_named_with_the_reason(folder):
+    (folder / "camera.raw").write_bytes(b"nonsense, not events")
+    found = discover(folder)
+    assert (found.event_format, found.trigger_ids) == (None, ())
+    assert "# it could not be read: not a known event format" in manifest_text(found, "s", "p")
+    assert read_back(folder, found).events.file == "camera.raw"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"), [("side.mov", "video"), ("second.dat", "event file"), ("more.csv", "CSV of timestamps")]
+)
+def test_two_files_that_could_be_meant_are_refused_and_named(folder, name, what):
+    (folder / name).write_text("frame_index,pts_us\n0,0\n")
+    with pytest.raises(ConfigError, match=f"2 could be the {what}: .*{name}"):
+        discover(folder)
+
+
+def test_an_empty_folder_a_file_and_nothing_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no RGB recording: found nothing; expected one video"):
+        discover(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="a file; expected the folder"):
+        discover(tmp_path / "file")
+    with pytest.raises(ConfigError, match="no such folder"):
+        discover(tmp_path / "nowhere")
+
+
+def test_hidden_files_and_results_are_left_alone(folder):
+    (folder / ".old.mp4").touch()
+    (folder / "derivatives").mkdir()
+    (folder / "derivatives" / "overlay.png").touch()
+    assert str(discover(folder).video) == "face.MP4"
+
+
+def test_odd_file_names_survive_the_manifest(folder):
+    name = 'a "face" \\ in Köln.mp4'
+    (folder / "face.MP4").rename(folder / name)
+    text = manifest_text(discover(folder), "s", "p")
+    assert Manifest.model_validate(tomllib.loads(text)).rgb.file == name
+
+
+def test_ids_are_the_shortest_names_that_differ(tmp_path):
+    one = ids_of([tmp_path / "S01_smile", tmp_path / "S02_smile"])
+    assert list(one.values()) == [("S01_smile", "S01"), ("S02_smile", "S02")]
+    two = ids_of([tmp_path / "sub-01" / "take 1", tmp_path / "sub-02" / "take 1"])
+    assert list(two.values()) == [("sub-01_take_1", "sub-01"), ("sub-02_take_1", "sub-02")]
+    assert next(iter(ids_of([tmp_path / "anna"]).values())) == ("anna", "anna")
+    with pytest.raises(ConfigError, match="same name"):
+        ids_of([tmp_path / "a", tmp_path / "a"])

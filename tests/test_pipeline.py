@@ -1,0 +1,208 @@
+"""The whole chain on a tiny synthetic recording that the real detector sees."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import au3dmm
+from au3dmm.config import PipelineParams
+from au3dmm.errors import Au3dmmError, SchemaError
+from au3dmm.io.tables import read_metadata, read_table
+
+STAGES = ["detect", "identity", "fit", "sync", "frames", "align"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def labelled(tiny_session, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, au3dmm.label_session(tiny_session, out=out)
+
+
+def test_every_event_frame_gets_its_row_and_the_clock_its_truth(tiny_session, labelled):
+    _, result = labelled
+    truth = json.loads((tiny_session / "truth.json").read_text())
+    table = au3dmm.read_labels(result.labels)
+    assert len(table) == result.frames_event == result.frames_rgb
+    assert table["event_frame_index"].to_pylist() == list(range(len(table)))
+    assert result.frames_face == result.frames_rgb
+    assert result.clock["method"] == "trigger"
+    assert abs(result.clock["offset_us"] - 1e6 * truth["offset_raw_s"]) < 50
+    alpha, valid = au3dmm.vectors(table, "alpha_au")
+    assert valid.mean() > 0.9
+    assert np.isfinite(alpha[valid]).all()
+    assert (alpha[valid] >= 0).all()
+    assert list(result.stages) == STAGES
+    assert set(result.stages.values()) == {"ran"}
+    assert any("DEMO basis" in w for w in result.warnings)
+
+
+def test_the_result_prints_as_json_with_the_documented_keys(labelled):
+    _, result = labelled
+    said = json.loads(json.dumps(result.to_dict()))
+    assert set(said) >= {
+        "session_id", "outputs", "frames_rgb", "frames_face", "frames_event", "rmse_px_median", "rmse_iod_median",
+        "clock", "seconds",
+    }  # fmt: skip
+    assert set(said["clock"]) == {"method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us"}
+
+
+def test_a_second_run_says_up_to_date_and_rewrites_nothing(tiny_session, labelled):
+    out, _ = labelled
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != ".lock"}
+    said = []
+    again = au3dmm.label_session(tiny_session, out=out, on_event=said.append)
+    assert set(again.stages.values()) == {"up to date"}
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name != ".lock"} == before
+    assert [e["stage"] for e in said if e["event"] == "done" and e["state"] == "up to date"] == STAGES
+
+
+def test_labels_say_what_made_them(labelled):
+    _, result = labelled
+    metadata = read_metadata(result.labels)
+    assert metadata["basis"]["kind"] == "demo"
+    assert metadata["basis"]["is_flame_topology"] is False
+    ledger = json.loads((result.labels.parent / "stage.json").read_text())
+    assert metadata["fingerprint"] == ledger["stages"]["align"]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({"align": {"method": "nearest"}}, "align"),
+        ({"fit": {"sigma_px": 1.4}}, "fit"),
+        ({"frames": {"size_px": 32}}, "frames"),
+    ],
+)
+def test_a_changed_parameter_reruns_its_stage_and_what_reads_it_and_no_more(tiny_session, tmp_path, changes, first):
+    au3dmm.label_session(tiny_session, out=tmp_path)
+    again = au3dmm.label_session(tiny_session, out=tmp_path, pipeline=PipelineParams.model_validate(changes))
+    ran = [name for name, state in again.stages.items() if state == "ran"]
+    assert ran == {"align": ["align"], "fit": ["fit", "align"], "frames": ["frames", "align"]}[first]
+
+
+def test_changing_a_parameter_back_gives_the_first_bytes_again(tiny_session, tmp_path):
+    first = contents(au3dmm.label_session(tiny_session, out=tmp_path).labels.parent)
+    au3dmm.label_session(tiny_session, out=tmp_path, pipeline=PipelineParams.model_validate({"preset": "paper"}))
+    assert contents(au3dmm.label_session(tiny_session, out=tmp_path).labels.parent) == first
+
+
+def test_an_output_that_was_edited_or_lost_is_made_again(tiny_session, tmp_path):
+    result = au3dmm.label_session(tiny_session, out=tmp_path)
+    before = contents(result.labels.parent)
+    coefficients = result.outputs["coefficients"]
+    coefficients.write_bytes(coefficients.read_bytes()[:-1])
+    result.outputs["clock"].unlink()
+    again = au3dmm.label_session(tiny_session, out=tmp_path)
+    assert [n for n, s in again.stages.items() if s == "ran"] == ["fit", "sync"]
+    assert contents(result.labels.parent) == before
+
+
+def test_a_damaged_ledger_only_costs_time(tiny_session, tmp_path):
+    result = au3dmm.label_session(tiny_session, out=tmp_path)
+    before = contents(result.labels.parent)
+    (result.labels.parent / "stage.json").write_text("{")
+    again = au3dmm.label_session(tiny_session, out=tmp_path)
+    assert set(again.stages.values()) == {"ran"}
+    assert contents(result.labels.parent) == before
+
+
+def test_a_run_into_another_folder_gives_the_same_bytes(tiny_session, labelled, tmp_path):
+    out, _ = labelled
+    au3dmm.label_session(tiny_session, out=tmp_path / "elsewhere")
+    assert contents(tmp_path / "elsewhere") == contents(out)
+
+
+def test_another_basis_reruns_identity_and_fit_but_not_detection(tiny_session, tmp_path):
+    from au3dmm.io.bases import write_bases
+    from planted import small_bases
+
+    write_bases(tmp_path / "b.npz", small_bases())
+    au3dmm.label_session(tiny_session, out=tmp_path / "run")
+    try:
+        again = au3dmm.label_session(tiny_session, out=tmp_path / "run", bases=tmp_path / "b.npz")
+    except Au3dmmError:
+        return  # a basis of random points need not fit a face; it must not have been skipped
+    assert again.stages["detect"] == "up to date"
+    assert again.stages["identity"] == again.stages["fit"] == "ran"
+
+
+def test_killing_a_run_at_any_moment_and_running_again_gives_the_same_files(tiny_session, labelled, tmp_path):
+    out, _ = labelled
+    expected = contents(out)
+    code = "import sys, au3dmm; au3dmm.label_session(sys.argv[1], out=sys.argv[2]); print('finished')"
+    command = [sys.executable, "-c", code, str(tiny_session), str(tmp_path)]
+    rng = random.Random(0)
+    killed = 0
+    for attempt in range(8):
+        # numba compiles and libraries load for a while; then every stage takes a fraction of a second
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as run:
+            folder = tmp_path / "sessions" / "tiny"
+            deadline = time.monotonic() + 60
+            while not folder.exists() and run.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.15 * (attempt + 1)))
+            run.send_signal(signal.SIGKILL)
+            run.wait()
+            killed += run.returncode == -signal.SIGKILL
+    assert killed >= 3
+    au3dmm.label_session(tiny_session, out=tmp_path)
+    assert contents(tmp_path) == expected
+
+
+def test_a_stage_that_fails_leaves_what_was_finished_and_nothing_half_written(tiny_session, tmp_path, monkeypatch):
+    from au3dmm.io import tables
+
+    class FullDisk(tables.pq.ParquetWriter):
+        def write_table(self, table, row_group_size=None):
+            super().write_table(table, row_group_size)
+            if "t_label_us" in table.column_names:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tables.pq, "ParquetWriter", FullDisk)
+    with pytest.raises(Au3dmmError, match=r"labels.parquet: cannot be written: No space left on device"):
+        au3dmm.label_session(tiny_session, out=tmp_path)
+    folder = tmp_path / "sessions" / "tiny"
+    assert not (folder / "labels.parquet").exists()
+    assert not list(folder.glob(".*writing"))
+    monkeypatch.undo()
+    again = au3dmm.label_session(tiny_session, out=tmp_path)
+    assert [n for n, s in again.stages.items() if s == "ran"] == ["align"]
+
+
+def test_a_recording_without_events_gets_coefficients_and_says_why_no_labels(tiny_session, tmp_path):
+    folder = tmp_path / "session"
+    folder.mkdir()
+    for path in tiny_session.iterdir():
+        if path.name != "session.toml":
+            (folder / path.name).symlink_to(path)
+    text = (tiny_session / "session.toml").read_text()
+    kept = [part for part in text.split("\n[") if not part.startswith(("events]", "sync]"))]
+    (folder / "session.toml").write_text("\n[".join(kept))
+    result = au3dmm.label_session(folder, out=tmp_path / "run")
+    assert list(result.stages) == ["detect", "identity", "fit"]
+    assert len(read_table(result.outputs["coefficients"])) == result.frames_rgb
+    assert any("no [events]" in w for w in result.warnings)
+    with pytest.raises(SchemaError, match="has no events"):
+        _ = result.labels
+
+
+def test_the_overlay_is_a_picture_of_the_session(tiny_session, tmp_path):
+    result = au3dmm.label_session(tiny_session, out=tmp_path, overlay=True)
+    from au3dmm.io.images import read_image
+
+    picture = read_image(result.outputs["overlay"])
+    assert picture.shape[0] > 300
+    assert picture.std() > 20
