@@ -190,7 +190,8 @@ def default_out(session: Session, pipeline: str) -> Path:
     inside = Path("derivatives") / "au3dmm" / pipeline
     beside = session.folder / inside
     existing = next(p for p in (beside, *beside.parents) if p.exists())
-    if os.access(existing, os.W_OK):
+    # root may write anywhere; a folder whose mode lets nobody write is meant to be left alone all the same
+    if os.access(existing, os.W_OK) and existing.stat().st_mode & 0o222:
         return beside
     log.warning("%s is read-only: results go to %s", session.folder, inside)
     return inside
@@ -255,7 +256,8 @@ def _warnings(session: Session, run: SessionRun, ok: np.ndarray[Any, Any], is_de
         found.append("the recording starts with a face that is not neutral (its resting frames were used instead)")
     if ok.mean() < 0.8:
         found.append(f"a face was fitted in only {100 * ok.mean():.0f} % of the RGB frames")
-    lost = run.summaries.get("detect", {}).get("decode_error", 0)
-    if lost:
-        found.append(f"{lost} RGB frames could not be decoded (status decode_error)")
+    detected = run.summaries.get("detect", {})
+    expected, decoded = detected.get("frames_expected"), detected.get("frames_decoded", len(ok))
+    if expected is not None and decoded < expected:
+        found.append(f"only {decoded} of {expected} RGB frames could be decoded: the video is damaged or cut short")
     return found

@@ -117,6 +117,8 @@ def run_session(
     execution = execution or Execution()
     folder = out / "sessions" / session.session_id
     run = SessionRun(folder, output_files(folder, params))
+    if session.manifest.events is not None:
+        sync.chosen_method(session, params.sync)  # refused before an hour of detection, not after
     with folder_lock(folder):
         remove_leftovers(folder)
         ledger = _Ledger(folder / "stage.json")

@@ -49,12 +49,12 @@ def refused(answer, code, *said):
 
 
 def test_a_session_folder_that_is_not_there(label, tmp_path):
-    refused(label(session=tmp_path / "nowhere"), FAILED, tmp_path / "nowhere", "no such folder")
+    refused(label(session=tmp_path / "nowhere"), CONFIGURATION, tmp_path / "nowhere", "no such folder")
 
 
 def test_a_folder_without_a_manifest(label, recording):
     (recording / "session.toml").unlink()
-    refused(label(), FAILED, recording, "no session.toml in it", "au3dmm init")
+    refused(label(), CONFIGURATION, recording, "no session.toml in it", "au3dmm init")
 
 
 def test_a_missing_video(label, recording):
@@ -83,7 +83,7 @@ def test_of_a_truncated_video_what_decodes_is_labelled_and_the_loss_is_reported(
     assert 3 < n_lost < N - 3
     warnings = [line for line in answer.err if line.startswith("warning: ")]
     assert any("rgb.mp4 is damaged or cut short" in line for line in warnings)
-    assert any(f"{n_lost} RGB frames could not be decoded" in line for line in warnings)
+    assert any(f"only {N - n_lost} of {N} RGB frames could be decoded" in line for line in warnings)
     assert f"{N}, a face fitted in {N - n_lost} " in answer.out
 
 

@@ -48,9 +48,9 @@ def test_a_session_id_is_never_a_path(tmp_path, name):
 
 
 def test_a_folder_without_a_manifest_says_how_to_get_one(tmp_path):
-    with pytest.raises(SessionError, match=r"no session.toml in it; `au3dmm init"):
+    with pytest.raises(ConfigError, match=r"no session.toml in it; `au3dmm init"):
         read_session(tmp_path)
-    with pytest.raises(SessionError, match="no such folder"):
+    with pytest.raises(ConfigError, match="no such folder"):
         read_session(tmp_path / "none")
 
 

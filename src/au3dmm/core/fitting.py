@@ -151,7 +151,7 @@ def implausible(
     -------
     (T,) bool array
     """
-    finite = np.isfinite(landmarks).all((1, 2))
+    finite = np.asarray(np.isfinite(landmarks).all((1, 2)))
     seen = np.where(finite[:, None, None], landmarks, 0.0)
     seen = seen - seen.mean(1, keepdims=True)
     m = np.einsum("fli,flj->fij", seen, seen)

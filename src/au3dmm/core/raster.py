@@ -1,4 +1,4 @@
-"""Draw triangle meshes: a z-buffer rasteriser, interpolation of vertex values, and soft shading.
+"""Draw triangle meshes: a z-buffer rasteriser, and interpolation of vertex values over its pixels.
 
 The usual scan over each triangle's bounding box with edge functions (Pineda 1988, "A parallel algorithm for
 polygon rasterization"). Serial and in triangle order, so the same mesh gives the same bytes everywhere.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from au3dmm.errors import SchemaError
 
@@ -39,27 +39,6 @@ class Raster:
     def covered(self) -> NDArray[np.bool_]:
         """(H, W) whether a pixel sees the mesh."""
         return np.not_equal(self.triangle, BACKGROUND)
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """A broad key light with an ambient sky, in mesh axes (x right, y up, z towards the camera).
-
-    Attributes
-    ----------
-    direction : tuple of float
-        Towards the key light; any length.
-    key, ambient, ground : float
-        Brightness of the key light, of the sky from above, and of the sky's reflection from below.
-    wrap : float
-        How far the key light reaches around the terminator, 0 (a point) to 1 (half the sky).
-    """
-
-    direction: tuple[float, float, float] = (-0.4, 0.5, 0.8)
-    key: float = 0.75
-    ambient: float = 0.35
-    ground: float = 0.2
-    wrap: float = 0.25
 
 
 def rasterise(
@@ -139,7 +118,7 @@ def interpolate(raster: Raster, faces: NDArray[np.integer], values: NDArray[np.f
     SchemaError
         If the raster was made of another mesh, or a triangle names a vertex that does not exist.
     """
-    tri = _checked_faces(faces, len(values))
+    tri = checked_faces(faces, len(values))
     if raster.triangle.max(initial=BACKGROUND) >= len(tri):
         raise SchemaError(f"raster names triangle {raster.triangle.max()}, but the mesh has {len(tri)}")
     corners = tri[np.maximum(raster.triangle, 0)] if len(tri) else np.zeros((*raster.triangle.shape, 3), np.int32)
@@ -167,7 +146,7 @@ def render_mesh(
     vertices_px, depth, faces, height, width, cull_back
         As for `rasterise`.
     values : (V, C) array
-        What to draw, for instance vertex colours that `shade` made.
+        What to draw, for instance vertex colours that `core.shading.shade` made.
     supersample : int
         Sub-pixels along each side of a pixel.
 
@@ -204,61 +183,14 @@ def render_mesh(
     return image, coverage
 
 
-def vertex_normals(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return unit normals at the vertices: area-weighted means of the triangles around them.
+def checked_faces(faces: NDArray[np.integer], n_vertices: int) -> NDArray[np.int32]:
+    """Return triangles (F, 3) as contiguous int32, once it is certain that they name only vertices that exist.
 
-    Parameters
-    ----------
-    vertices : (V, 3) array
-        Right-handed axes (y up), any unit.
-    faces : (F, 3) int array
-        Triangles, counter-clockwise seen from outside.
-
-    Returns
-    -------
-    (V, 3) array
-        Pointing outwards; 0 for a vertex without a triangle of any area.
-
-    Examples
-    --------
-    >>> vertex_normals(np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.array([[0, 1, 2]]))[0]
-    array([0., 0., 1.])
+    Raises
+    ------
+    SchemaError
+        If they do not, or have another shape.
     """
-    tri = _checked_faces(faces, len(vertices))
-    v = np.ascontiguousarray(vertices, np.float64)
-    normals = np.zeros((len(v), 3))
-    _add_normals(v, tri, normals)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.asarray(normals / np.where(length > 0, length, 1))
-
-
-def shade(normals: NDArray[np.floating], albedo: ArrayLike, lighting: Lighting | None = None) -> NDArray[np.float64]:
-    """Light a matt surface: ``albedo * (key * diffuse + sky)``.
-
-    ``diffuse = max(0, (n . l + wrap) / (1 + wrap))`` and `sky` goes from `ground` (n down) to `ambient` (n up).
-
-    Parameters
-    ----------
-    normals : (..., 3) array
-        Unit normals, y up, z towards the camera: of vertices, or of pixels (`interpolate`).
-    albedo : array broadcastable to (..., C)
-        Linear reflectance, 0 to 1.
-    lighting : Lighting, optional
-        Default: from the upper left, in front.
-
-    Returns
-    -------
-    (..., C) array
-        Linear brightness; may exceed 1.
-    """
-    light = lighting or Lighting()
-    direction = np.asarray(light.direction) / np.linalg.norm(light.direction)
-    diffuse = np.maximum(0, (normals @ direction + light.wrap) / (1 + light.wrap))
-    sky = light.ground + (light.ambient - light.ground) * (0.5 + 0.5 * normals[..., 1])
-    return np.asarray(np.asarray(albedo, np.float64) * (light.key * diffuse + sky)[..., None])
-
-
-def _checked_faces(faces: NDArray[np.integer], n_vertices: int) -> NDArray[np.int32]:
     if faces.ndim != 2 or faces.shape[1] != 3:
         raise SchemaError(f"mesh: faces have shape {faces.shape}, expected (F, 3)")
     if faces.size and not 0 <= faces.min() <= faces.max() < n_vertices:
@@ -273,7 +205,7 @@ def _checked(
     if vertices_px.ndim != 2 or vertices_px.shape[1] < 2 or depth.shape != (len(vertices_px),):
         raise SchemaError(f"mesh: vertices {vertices_px.shape} and depth {depth.shape}; expected (V, 2 or 3) and (V,)")
     xy = np.ascontiguousarray(vertices_px[:, :2], np.float64)
-    return xy, np.ascontiguousarray(depth, np.float64), _checked_faces(faces, len(xy))
+    return xy, np.ascontiguousarray(depth, np.float64), checked_faces(faces, len(xy))
 
 
 def _window(xy: NDArray[np.float64], height: int, width: int) -> tuple[int, int, int, int]:
@@ -375,16 +307,3 @@ def _average(
                     for c in range(values.shape[1]):
                         image[y, x, c] += share * (w0 * values[i, c] + w1 * values[j, c] + w2 * values[k, c])
             coverage[y, x] = seen * share
-
-
-@njit(cache=True, nogil=True)
-def _add_normals(v: NDArray[np.float64], faces: NDArray[np.int32], normals: NDArray[np.float64]) -> None:
-    for f in range(len(faces)):
-        i, j, k = faces[f]
-        ax, ay, az = v[j, 0] - v[i, 0], v[j, 1] - v[i, 1], v[j, 2] - v[i, 2]
-        bx, by, bz = v[k, 0] - v[i, 0], v[k, 1] - v[i, 1], v[k, 2] - v[i, 2]
-        nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-        for corner in (i, j, k):
-            normals[corner, 0] += nx
-            normals[corner, 1] += ny
-            normals[corner, 2] += nz

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
-from au3dmm.errors import SessionError
+from au3dmm.errors import ConfigError, SessionError
 from au3dmm.io.hashing import quick_hash, sha256_json
 
 MANIFEST = "session.toml"
@@ -171,13 +171,12 @@ def read_session(path: Path) -> Session:
 
     Raises
     ------
-    SessionError
-        If there is no manifest.
     ConfigError
-        If a name or value in it is wrong.
+        If there is no manifest, or a name or value in it is wrong.
     """
     manifest = path / MANIFEST if path.is_dir() else path
+    if not path.exists():
+        raise ConfigError(f"{path}: no such folder; expected a recording: a folder with {MANIFEST}")
     if not manifest.is_file():
-        what = "no such folder" if not path.exists() else f"no {MANIFEST} in it"
-        raise SessionError(f"{path}: {what}; `au3dmm init {path}` writes one from the files it finds")
+        raise ConfigError(f"{path}: no {MANIFEST} in it; `au3dmm init {path}` writes one from the files it finds")
     return Session(manifest, validate_toml(Manifest, read_toml(manifest), manifest))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.landmarks import GROUPS, N_LANDMARKS
-from au3dmm.core.raster import Lighting, render_mesh, shade, vertex_normals
+from au3dmm.core.raster import render_mesh
+from au3dmm.core.shading import Lighting, shade, vertex_normals
 from au3dmm.errors import SchemaError
 
 # Okabe & Ito's colours, which stay apart for colour-blind readers

@@ -15,7 +15,7 @@ from au3dmm.core.landmarks import eye_distance
 from au3dmm.core.neutral import find_neutral
 from au3dmm.errors import FitError
 from au3dmm.io.bases import basis_metadata, read_bases
-from au3dmm.io.landmark_table import read_landmark_track
+from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
@@ -56,12 +56,7 @@ def run(
     plane, fittable = plane_landmarks(params, track, template)
     usable = np.flatnonzero(fittable)
     if not len(usable):
-        counts = {word: track.status.count(word) for word in sorted(set(track.status))}
-        found = ", ".join(f"{n} {word}" for word, n in counts.items())
-        raise FitError(
-            f"session {recording.session_id!r}: no face in any of {len(track.status)} frames ({found});"
-            " expected at least one; check the video, or try another --detector"
-        )
+        raise FitError(_nobody(recording.session_id, track))
     settings = camera_settings(params, track)
     weights = landmark_weights(params.jaw_weight)
     seen = plane[usable]
@@ -158,3 +153,17 @@ def run(
     if progress:
         progress(1, 1)
     return summary
+
+
+def _nobody(session_id: str, track: LandmarkTrack) -> str:
+    n = len(track.status)
+    if track.usable.any():
+        return (
+            f"session {session_id!r}: landmarks in {track.usable.sum()} of {n} frames, but those of no face (or the"
+            " basis' landmarks are not); check the overlay, the landmark file and the basis"
+        )
+    found = ", ".join(f"{track.status.count(word)} {word}" for word in sorted(set(track.status)))
+    return (
+        f"session {session_id!r}: no face in any of {n} frames ({found}); expected at least one; check the video, or"
+        " try another --detector"
+    )

@@ -58,7 +58,7 @@ def run(
         If the edges cannot tell the clock.
     """
     recording = read_session(session)
-    method = _method(recording, params)
+    method = chosen_method(recording, params)
     table = read_table(landmarks, "landmarks", ["frame_index", "t_rgb_us"])
     frames = Timestamps(table["frame_index"].to_numpy(), table["t_rgb_us"].to_numpy())
     if len(frames.pts_us) < 2:
@@ -144,7 +144,14 @@ def _scan(events: EventFile, progress: Callable[[int, int | None], None] | None)
     return _Stream(first, last, np.concatenate(triggers), counts)
 
 
-def _method(session: Session, params: SyncParams) -> str:
+def chosen_method(session: Session, params: SyncParams) -> str:
+    """Return ``trigger``, ``shared`` or ``start``: what the parameters say, or else the manifest.
+
+    Raises
+    ------
+    ConfigError
+        If the manifest asks for a method that is not available.
+    """
     if params.method != "session":
         return params.method
     if session.manifest.rgb.clock != "rgb":

@@ -1,0 +1,136 @@
+"""Find the files that are shipped with au3dmm, in a source checkout or in an installed package, and read the head."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from au3dmm.core.basis import topology_hash
+from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding
+from au3dmm.errors import AssetError, SchemaError
+from au3dmm.io.bases import read_npz
+
+HEAD_FOLDER = "flame_template"
+DEMO_BASES = f"{HEAD_FOLDER}/demo_bases.npz"
+REGION_PREFIX = "region_"
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class DefaultHead:
+    """The shipped procedural head. It has FLAME's number of vertices, not FLAME's topology.
+
+    Attributes
+    ----------
+    vertices : (5023, 3) float64 array
+        m, y up, z out of the face; the origin is amid the head at eye height.
+    faces : (F, 3) int32 array
+        Triangles, counter-clockwise seen from outside.
+    mirror : (5023,) int32 array
+        Mirror partner of each vertex: ``vertices[mirror] * [-1, 1, 1] == vertices``.
+    albedo : (5023, 3) uint8 array
+        sRGB colour.
+    regions : dict of str to int32 arrays
+        Vertex indices of ``left_eyeball right_eyeball upper_lids lower_lids brows nostrils lips upper_lip lower_lip
+        inner_mouth teeth ears scalp clothing neck face``.
+    embedding : LandmarkEmbedding
+        The 68 iBUG landmarks.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    mirror: NDArray[np.int32]
+    albedo: NDArray[np.uint8]
+    regions: dict[str, NDArray[np.int32]]
+    embedding: LandmarkEmbedding
+
+
+def asset_path(name: str) -> Path:
+    """Return where a shipped file lies.
+
+    Parameters
+    ----------
+    name : str
+        Like ``flame_template/demo_bases.npz`` or ``pipelines/label.toml``.
+
+    Raises
+    ------
+    AssetError
+        If it is neither in the installed package nor in the checkout around it.
+
+    Examples
+    --------
+    >>> asset_path("flame_template/demo_bases.npz").name
+    'demo_bases.npz'
+    """
+    parts = PurePosixPath(name).parts
+    checkout = _PACKAGE.parents[1]
+    in_checkout = checkout if parts[:1] == ("pipelines",) else checkout / "assets"
+    places = [_PACKAGE / "assets" / name, in_checkout / name]
+    for place in places:
+        if place.exists():
+            return place
+    looked = " and ".join(str(place) for place in places)
+    raise AssetError(f"shipped file {name!r} is missing (looked for {looked}): install au3dmm again")
+
+
+def read_default_head(folder: Path | None = None) -> DefaultHead:
+    """Read the shipped head.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where ``default_head.npz`` and ``landmarks68.json`` are; None means the shipped ones.
+
+    Raises
+    ------
+    AssetError
+        If the files are missing.
+    SchemaError
+        If they are damaged, or the landmarks belong to another mesh.
+    """
+    if folder is None:
+        folder = asset_path(f"{HEAD_FOLDER}/default_head.npz").parent
+    mesh_file, landmark_file = folder / "default_head.npz", folder / "landmarks68.json"
+    for file in (mesh_file, landmark_file):
+        if not file.is_file():
+            raise AssetError(f"{file}: no such file; `python -m au3dmm.synthetic.make_assets --out {folder}` makes it")
+    arrays = read_npz(mesh_file)
+    missing = [name for name in ("vertices", "faces", "mirror", "albedo") if name not in arrays]
+    if missing:
+        raise SchemaError(f"{mesh_file}: not a head of au3dmm: {', '.join(missing)} missing")
+    embedding = _read_landmarks(landmark_file, topology_hash(len(arrays["vertices"]), arrays["faces"]))
+    regions = {
+        name.removeprefix(REGION_PREFIX): index for name, index in arrays.items() if name.startswith(REGION_PREFIX)
+    }
+    return DefaultHead(
+        vertices=arrays["vertices"].astype(np.float64),
+        faces=arrays["faces"],
+        mirror=arrays["mirror"],
+        albedo=arrays["albedo"],
+        regions=regions,
+        embedding=embedding,
+    )
+
+
+def _read_landmarks(path: Path, mesh_hash: str) -> LandmarkEmbedding:
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        scheme, found = data["scheme"], data["topology_hash"]
+        embedding = LandmarkEmbedding(np.array(data["face_index"], np.int32), np.array(data["barycentric"], np.float64))
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as err:
+        raise SchemaError(f"{path}: not a landmark embedding of au3dmm: {err!r}") from err
+    except SchemaError as err:
+        raise SchemaError(f"{path}: {err}") from err
+    if scheme != "ibug68" or len(embedding.face_index) != N_LANDMARKS:
+        raise SchemaError(f"{path}: {len(embedding.face_index)} landmarks of {scheme!r}, expected the 68 of 'ibug68'")
+    if found != mesh_hash:
+        raise SchemaError(
+            f"{path}: made for topology {str(found)[:12]}, but default_head.npz beside it is {mesh_hash[:12]}"
+        )
+    return embedding
