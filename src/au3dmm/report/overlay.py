@@ -21,7 +21,7 @@ _PAPER, _PADDING, _INK, _FAINT, _HALO = ((grey, grey, grey) for grey in (250, 22
 _CLOSED = {"right_eye", "left_eye", "outer_lips", "inner_lips"}
 _GAP, _CAPTION, _HEADER = 8, 24, 34
 _MARGIN = 1.5  # side of the crop, in sides of the box around the landmarks
-_OPACITY = 0.55
+_OPACITY = 0.75
 _SUBPIXEL = 4  # bits of a pixel that OpenCV draws with
 
 
@@ -183,7 +183,7 @@ def _draw_mesh(
         return image
     # the camera's axes are the mesh's: x right, y up, z towards the camera
     normals = vertex_normals(vertices * (1, -1, 1), faces)
-    light = Lighting(direction=(-0.45, 0.5, 0.75), key=0.95, ambient=0.22, ground=0.08, wrap=0.1)
+    light = Lighting(direction=(-0.45, 0.5, 0.75), key=1.0, ambient=0.12, ground=0.05, wrap=0.0)
     colours = shade(normals, (np.array(MESH) / 255) ** 2.2, light)
     drawn, coverage = render_mesh(
         _to_cell(vertices, corner, zoom), -vertices[:, 2], faces, colours, *image.shape[:2], cull_back=True
