@@ -15,7 +15,7 @@ import pytest
 
 import au3dmm
 from au3dmm.config import PipelineParams
-from au3dmm.errors import Au3dmmError, SchemaError
+from au3dmm.errors import AssetError, Au3dmmError, ConfigError, SchemaError
 from au3dmm.io.tables import read_metadata, read_table
 
 STAGES = ["detect", "identity", "fit", "sync", "frames", "align"]
@@ -197,6 +197,17 @@ def test_a_recording_without_events_gets_coefficients_and_says_why_no_labels(tin
     assert any("no [events]" in w for w in result.warnings)
     with pytest.raises(SchemaError, match="has no events"):
         _ = result.labels
+
+
+def test_a_shipped_pipeline_is_known_by_its_name(tiny_session, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    with pytest.raises(AssetError, match="3DFAN4"):
+        # it is the published method, whose detector's weights are not on this machine
+        au3dmm.label_session(tiny_session, out=tmp_path, pipeline="facemorphic")
+    with pytest.raises(
+        ConfigError, match=r"facemorphik: no such pipeline file, nor one that is shipped \(facemorphic, "
+    ):
+        au3dmm.label_session(tiny_session, out=tmp_path, pipeline="facemorphik")
 
 
 def test_the_overlay_is_a_picture_of_the_session(tiny_session, tmp_path):

@@ -126,7 +126,7 @@ def label_session(
     bases : path, optional
         Basis file (`bases.npz`); default: the shipped demo basis, for trying out only.
     pipeline : path or PipelineParams, optional
-        A pipeline file (TOML) or its values; default: the defaults.
+        A pipeline file (TOML), the name of a shipped one (``"facemorphic"``), or its values; default: the defaults.
     out : path, optional
         The run's folder; default ``SESSION/derivatives/au3dmm/<pipeline>``, or the same under the current folder
         where the session's folder is read-only.
@@ -210,7 +210,17 @@ def _pipeline(
             raise ConfigError("give detector and sync inside the PipelineParams, not beside them")
         return DEFAULT_PIPELINE, pipeline
     path = None if pipeline is None else Path(pipeline)
+    if path is not None and not path.suffix and not path.exists():
+        path = _shipped_pipeline(str(path))
     return (DEFAULT_PIPELINE if path is None else path.stem), load_pipeline(path, **overrides)
+
+
+def _shipped_pipeline(name: str) -> Path:
+    folder = asset_path("pipelines/label.toml").parent
+    shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    if name not in shipped:
+        raise ConfigError(f"{name}: no such pipeline file, nor one that is shipped ({', '.join(shipped)})")
+    return shipped[name]
 
 
 def _result(

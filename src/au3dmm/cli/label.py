@@ -28,7 +28,11 @@ _SHOWN = ("labels", "coefficients", "overlay")
 @click.command(short_help="Label every event frame of a session.")
 @click.option("--session", type=click.Path(path_type=Path), required=True, help="Folder that holds session.toml.")
 @click.option("--bases", type=click.Path(path_type=Path), help="Basis file (.npz); default: the shipped demo basis.")
-@click.option("--pipeline", type=click.Path(path_type=Path), help="Pipeline file (TOML); default: built-in values.")
+@click.option(
+    "--pipeline",
+    type=click.Path(path_type=Path),
+    help="Pipeline file (TOML), or a shipped one by its name (facemorphic); default: label.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="The run's folder; default: SESSION/derivatives/au3dmm/<pipeline>."
 )
