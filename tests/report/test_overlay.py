@@ -52,7 +52,7 @@ def test_the_mesh_is_drawn_on_the_right_only_and_half_transparent():
     assert not differs(left).any()
     zoom = CELL / 120  # without landmarks, the middle of the frame is shown
     area = differs(right)
-    assert area.sum() == pytest.approx(0.5 * 40 * 40 * zoom**2, rel=0.03)
+    assert area.sum() == pytest.approx(0.5 * 40 * 40 * zoom**2, rel=0.06)  # a soft edge belongs to it
     y, x = np.nonzero(area)
     assert (x.min(), y.min()) == pytest.approx(((60 - 20) * zoom, 40 * zoom), abs=2)
     bright = frames[0].copy()
