@@ -55,7 +55,7 @@ def write_manifest(folder: Path, text: str = "") -> Path:
     path = folder / "session.toml"
     path.write_text(
         '[session]\nsession_id = "s01"\nsubject_id = "p01"\n[rgb]\nfile = "rgb.mp4"\n'
-        '[events]\nfile = "events.raw"\n' + text
+        '[events]\nfile = "events.raw"\n' + ("" if "[sync]" in text else '[sync]\nmethod = "start"\n') + text
     )
     return path
 
@@ -93,6 +93,6 @@ def plant(folder: Path, n: int = 120, noise_px: float = 0.0, lost: tuple[int, ..
         ],
         schema=landmarks_schema(),
     )
-    metadata = {"stage": "detect", "image": {"width": WIDTH, "height": HEIGHT, "focal_px": None}}
+    metadata = {"stage": "detect", "image": {"width": WIDTH, "height": HEIGHT}}
     write_table(folder / "landmarks.parquet", "landmarks", table, metadata)
     return Planted(folder / "bases.npz", folder / "landmarks.parquet", write_manifest(folder), alpha, rotation, status)

@@ -34,6 +34,13 @@ def test_a_preset_fills_what_is_not_given_and_no_more():
     assert PipelineParams().fit.joint_pose
 
 
+def test_a_preset_reaches_sections_given_as_models():
+    from au3dmm.config import FitParams
+
+    params = PipelineParams(preset="paper", fit=FitParams(sigma_px=3.0))
+    assert (params.fit.codes, params.fit.sigma_px) == ("ridge", 3.0)
+
+
 def test_a_section_may_leave_the_preset_of_the_file():
     params = PipelineParams.model_validate({"preset": "paper", "fit": {"preset": "robust"}})
     assert params.fit.codes == "nonnegative"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,10 @@ import pytest
 
 import au3dmm
 from au3dmm.config import PipelineParams
-from au3dmm.errors import AssetError, Au3dmmError, ConfigError, SchemaError
+from au3dmm.errors import AssetError, Au3dmmError, ConfigError, SchemaError, SessionError
+from au3dmm.io.assets import DEMO_BASES, asset_path
+from au3dmm.io.bases import read_bases, write_bases
+from au3dmm.io.images import read_image
 from au3dmm.io.tables import read_metadata, read_table
 
 STAGES = ["detect", "identity", "fit", "sync", "frames", "align"]
@@ -126,17 +130,20 @@ def test_a_run_into_another_folder_gives_the_same_bytes(tiny_session, labelled, 
 
 
 def test_another_basis_reruns_identity_and_fit_but_not_detection(tiny_session, tmp_path):
-    from au3dmm.io.bases import write_bases
-    from planted import small_bases
-
-    write_bases(tmp_path / "b.npz", small_bases())
+    shipped = read_bases(asset_path(DEMO_BASES))
+    write_bases(tmp_path / "b.npz", replace(shipped, components_au=1.1 * shipped.components_au))
     au3dmm.label_session(tiny_session, out=tmp_path / "run")
-    try:
-        again = au3dmm.label_session(tiny_session, out=tmp_path / "run", bases=tmp_path / "b.npz")
-    except Au3dmmError:
-        return  # a basis of random points need not fit a face; it must not have been skipped
-    assert again.stages["detect"] == "up to date"
-    assert again.stages["identity"] == again.stages["fit"] == "ran"
+    again = au3dmm.label_session(tiny_session, out=tmp_path / "run", bases=tmp_path / "b.npz")
+    assert [n for n, s in again.stages.items() if s == "ran"] == ["identity", "fit", "align"]
+
+
+def test_a_focal_length_stated_later_does_not_repeat_the_detection(tiny_session, tmp_path):
+    folder = copy_of(tiny_session, tmp_path / "session")
+    au3dmm.label_session(folder, out=tmp_path / "run")
+    manifest = folder / "session.toml"
+    manifest.write_text(manifest.read_text().replace("[rgb]\n", "[rgb]\nfocal_px = 280.0\n"))
+    again = au3dmm.label_session(folder, out=tmp_path / "run")
+    assert [n for n, s in again.stages.items() if s == "ran"] == ["identity", "fit", "align"]
 
 
 def test_killing_a_run_at_any_moment_and_running_again_gives_the_same_files(tiny_session, labelled, tmp_path):
@@ -182,21 +189,54 @@ def test_a_stage_that_fails_leaves_what_was_finished_and_nothing_half_written(ti
     assert [n for n, s in again.stages.items() if s == "ran"] == ["align"]
 
 
-def test_a_recording_without_events_gets_coefficients_and_says_why_no_labels(tiny_session, tmp_path):
-    folder = tmp_path / "session"
+def copy_of(session, folder, manifest=lambda text: text):
+    """A session folder of its own that links to the files of another."""
     folder.mkdir()
-    for path in tiny_session.iterdir():
+    for path in session.iterdir():
         if path.name != "session.toml":
             (folder / path.name).symlink_to(path)
-    text = (tiny_session / "session.toml").read_text()
-    kept = [part for part in text.split("\n[") if not part.startswith(("events]", "sync]"))]
-    (folder / "session.toml").write_text("\n[".join(kept))
+    (folder / "session.toml").write_text(manifest((session / "session.toml").read_text()))
+    return folder
+
+
+def test_a_recording_without_events_gets_coefficients_and_says_why_no_labels(tiny_session, tmp_path):
+    def without_events(text):
+        return "\n[".join(part for part in text.split("\n[") if not part.startswith(("events]", "sync]")))
+
+    au3dmm.label_session(tiny_session, out=tmp_path / "run")
+    folder = copy_of(tiny_session, tmp_path / "session", without_events)
     result = au3dmm.label_session(folder, out=tmp_path / "run")
     assert list(result.stages) == ["detect", "identity", "fit"]
     assert len(read_table(result.outputs["coefficients"])) == result.frames_rgb
     assert any("no [events]" in w for w in result.warnings)
+    # labels of the run before are still there, and are not passed off as this run's
+    assert "labels" not in result.outputs
+    assert result.frames_event == 0
     with pytest.raises(SchemaError, match="has no events"):
         _ = result.labels
+
+
+def test_a_guessed_clock_is_called_a_guess(tiny_session, tmp_path):
+    result = au3dmm.label_session(tiny_session, out=tmp_path, sync="start")
+    assert any("the clock is a guess" in w and "36 trigger edges: try --sync trigger" in w for w in result.warnings)
+
+
+def test_rows_without_values_are_counted_and_warned_of(tiny_session, tmp_path):
+    params = PipelineParams.model_validate({"align": {"max_gap_us": 1000}})
+    result = au3dmm.label_session(tiny_session, out=tmp_path, pipeline=params)
+    assert sum(result.status.values()) == result.frames_event
+    assert result.status["gap"] > 0.8 * result.frames_event
+    assert any("have values" in w and "align.max_gap_us" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("entries", ["[]", '{"detect": 3}', '{"detect": {"fingerprint": "x", "outputs": [1]}}', "null"])
+def test_a_ledger_of_another_shape_only_costs_time(tiny_session, labelled, tmp_path, entries):
+    out, _ = labelled
+    folder = tmp_path / "sessions" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / "stage.json").write_text(f'{{"format_version": 1, "stages": {entries}}}')
+    assert set(au3dmm.label_session(tiny_session, out=tmp_path).stages.values()) == {"ran"}
+    assert contents(tmp_path) == contents(out)
 
 
 def test_a_shipped_pipeline_is_known_by_its_name(tiny_session, tmp_path, monkeypatch):
@@ -210,10 +250,26 @@ def test_a_shipped_pipeline_is_known_by_its_name(tiny_session, tmp_path, monkeyp
         au3dmm.label_session(tiny_session, out=tmp_path, pipeline="facemorphik")
 
 
-def test_the_overlay_is_a_picture_of_the_session(tiny_session, tmp_path):
+def test_the_overlay_is_a_picture_of_the_session_drawn_once(tiny_session, tmp_path):
     result = au3dmm.label_session(tiny_session, out=tmp_path, overlay=True)
-    from au3dmm.io.images import read_image
-
     picture = read_image(result.outputs["overlay"])
     assert picture.shape[0] > 300
     assert picture.std() > 20
+    assert au3dmm.label_session(tiny_session, out=tmp_path, overlay=True).stages["overlay"] == "up to date"
+    # not asked for, but it still shows what was fitted
+    assert "overlay" not in au3dmm.label_session(tiny_session, out=tmp_path).stages
+    assert result.outputs["overlay"].exists()
+
+
+def test_an_overlay_that_no_longer_shows_the_fit_is_removed(tiny_session, tmp_path):
+    result = au3dmm.label_session(tiny_session, out=tmp_path, overlay=True)
+    au3dmm.label_session(tiny_session, out=tmp_path, pipeline=PipelineParams.model_validate({"fit": {"l1": 1.0}}))
+    assert not result.outputs["overlay"].exists()
+
+
+def test_a_missing_event_file_is_found_before_anything_is_computed(tiny_session, tmp_path):
+    folder = copy_of(tiny_session, tmp_path / "session")
+    (folder / "events.raw").unlink()
+    with pytest.raises(SessionError, match=r"events.raw: no such file"):
+        au3dmm.label_session(folder, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

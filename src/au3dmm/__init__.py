@@ -10,6 +10,10 @@ Examples
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -17,6 +21,24 @@ __all__ = ["LabelResult", "__version__", "label_session", "read_labels", "vector
 
 if TYPE_CHECKING:
     from au3dmm.api import LabelResult, label_session, read_labels, vectors
+
+
+def _give_numba_a_cache() -> None:
+    # an install in a read-only place, used by someone without a home, leaves numba nowhere to keep what it compiles
+    if "NUMBA_CACHE_DIR" in os.environ or os.access(os.path.dirname(__file__), os.W_OK):
+        return
+    home = os.path.expanduser("~")
+    if not os.access(home, os.W_OK):
+        folder = tempfile.mkdtemp(prefix="au3dmm-numba-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["NUMBA_CACHE_DIR"] = folder
+
+
+_give_numba_a_cache()
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def __getattr__(name: str) -> Any:

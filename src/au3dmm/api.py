@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from au3dmm.io.bases import read_bases
 from au3dmm.io.clock import read_clock
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import read_table, vectors
-from au3dmm.pipeline import Event, Execution, SessionRun, run_session
+from au3dmm.pipeline import PICTURES, STAGES, Event, Execution, SessionRun, run_session
 
 __all__ = ["LabelResult", "label_session", "read_labels", "vectors"]
 
@@ -39,8 +40,10 @@ class LabelResult:
     outputs : dict
         Path of each file by name: ``landmarks``, ``identity``, ``coefficients``, ``clock``, ``event_frames``,
         ``labels``, and ``overlay`` if asked for.
-    frames_rgb, frames_face, frames_event : int
-        RGB frames; those fitted (status ok); event frames, one row of labels each.
+    frames_rgb, frames_face, frames_event, frames_labelled : int
+        RGB frames; those fitted (status ok); event frames, one row of labels each; those with values (status ok).
+    status : dict
+        Rows of labels by status.
     rmse_px_median, rmse_iod_median : float or None
         Reprojection error over fitted frames, px and as a share of the outer eye distance.
     clock : dict or None
@@ -61,6 +64,8 @@ class LabelResult:
     frames_rgb: int
     frames_face: int
     frames_event: int
+    frames_labelled: int
+    status: dict[str, int]
     rmse_px_median: float | None
     rmse_iod_median: float | None
     clock: dict[str, Any] | None
@@ -92,6 +97,8 @@ class LabelResult:
             "frames_rgb": self.frames_rgb,
             "frames_face": self.frames_face,
             "frames_event": self.frames_event,
+            "frames_labelled": self.frames_labelled,
+            "status": self.status,
             "rmse_px_median": self.rmse_px_median,
             "rmse_iod_median": self.rmse_iod_median,
             "clock": self.clock,
@@ -158,12 +165,9 @@ def label_session(
     model = read_bases(basis_path)
     folder = Path(out) if out is not None else default_out(recording, name)
     execution = Execution(device, None if weights is None else Path(weights), on_event)
-    run = run_session(recording, params, basis_path, folder, execution)
-    outputs = {key: path for key, path in run.files.items() if path.is_file()}
-    if overlay:
-        from au3dmm.report.fit_overlay import write_fit_overlay
-
-        outputs["overlay"] = write_fit_overlay(recording, run.files, model, run.folder / "overlay.png")
+    run = run_session(recording, params, basis_path, folder, execution, overlay)
+    # what an earlier run left here for stages that this one did not have is not this run's
+    outputs = {key: run.files[key] for name in run.states for key in {**STAGES, **PICTURES}[name].WRITES}
     return _result(recording, run, outputs, basis_path, model.is_demo, time.monotonic() - began)
 
 
@@ -228,7 +232,8 @@ def _result(
 ) -> LabelResult:
     fitted = read_table(run.files["coefficients"], "coefficients", ["status", "flags", "rmse_px", "rmse_iod"])
     ok = np.array([word == "ok" for word in fitted["status"].to_pylist()], dtype=bool)
-    n_event = len(read_table(run.files["labels"], "labels", ["status"])) if "labels" in outputs else 0
+    status = read_table(outputs["labels"], "labels", ["status"])["status"].to_pylist() if "labels" in outputs else []
+    counts = dict(sorted(Counter(status).items()))
     clock = None
     if "clock" in outputs:
         said = read_clock(outputs["clock"]).summary()
@@ -239,13 +244,15 @@ def _result(
         outputs=outputs,
         frames_rgb=len(ok),
         frames_face=int(ok.sum()),
-        frames_event=n_event,
+        frames_event=len(status),
+        frames_labelled=counts.get("ok", 0),
+        status=counts,
         rmse_px_median=_median(fitted, "rmse_px"),
         rmse_iod_median=_median(fitted, "rmse_iod"),
         clock=clock,
         basis={"path": str(basis), "kind": "demo" if is_demo else "user"},
         stages=dict(run.states),
-        warnings=tuple(_warnings(session, run, ok, is_demo)),
+        warnings=tuple(_warnings(session, run, ok, counts, is_demo)),
         seconds=seconds,
         summaries=run.summaries,
     )
@@ -256,12 +263,28 @@ def _median(table: pa.Table, column: str) -> float | None:
     return round(float(np.median(values)), 5) if len(values) else None
 
 
-def _warnings(session: Session, run: SessionRun, ok: np.ndarray[Any, Any], is_demo: bool) -> list[str]:
+def _warnings(
+    session: Session, run: SessionRun, ok: np.ndarray[Any, Any], labels: dict[str, int], is_demo: bool
+) -> list[str]:
     found = []
     if is_demo:
         found.append("labels were made with the DEMO basis: for trying out only, not for science; give --bases FILE")
     if session.manifest.events is None:
         found.append("session.toml names no [events]: coefficients were fitted, but there are no labels")
+    clock = run.summaries.get("sync", {})
+    if clock.get("method") == "start":
+        found.append(
+            "the clock is a guess (start): nothing was measured, and labels may be hundreds of ms off"
+            + (f"; the event file has {clock['triggers']} trigger edges: try --sync trigger" * bool(clock["triggers"]))
+        )
+    n_labels = sum(labels.values())
+    if n_labels and labels.get("ok", 0) < 0.8 * n_labels:
+        rest = ", ".join(f"{n} {word}" for word, n in labels.items() if word != "ok")
+        found.append(
+            f"only {labels.get('ok', 0)} of {n_labels} event frames have values ({rest})"
+            + ("; RGB frames farther apart than align.max_gap_us leave gaps" if "gap" in labels else "")
+            + ("; do RGB and events overlap on this clock?" if "no_events" in labels else "")
+        )
     if "not_neutral_start" in run.summaries.get("identity", {}).get("flags", []):
         found.append("the recording starts with a face that is not neutral (its resting frames were used instead)")
     if ok.mean() < 0.8:

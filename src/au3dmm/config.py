@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -74,17 +74,20 @@ class _PresetParams(Params):
     field_of_view_deg: float = Field(60.0, gt=1, lt=170, description="Horizontal, if the session gives no focal_px.")
     jaw_weight: float = Field(0.5, gt=0, le=1, description="Weight of landmarks 0-16, which slide with yaw.")
 
+    section: ClassVar[str]
+
     @model_validator(mode="before")
     @classmethod
     def _fill_preset(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("preset") == "paper":
-            section = "identity" if cls.__name__ == "IdentityParams" else "fit"
-            return {**PAPER[section], **values}
+            return {**PAPER[cls.section], **values}
         return values
 
 
 class IdentityParams(_PresetParams):
     """The subject's neutral face (step one)."""
+
+    section: ClassVar[str] = "identity"
 
     neutral: Literal["low_energy", "first_frame"] = Field(
         "low_energy", description="Which frames are taken as neutral."
@@ -101,6 +104,8 @@ class IdentityParams(_PresetParams):
 
 class FitParams(_PresetParams):
     """Action units on every RGB frame (step two)."""
+
+    section: ClassVar[str] = "fit"
 
     codes: Literal["nonnegative", "ridge"] = Field("nonnegative", description="Sign of alpha_au.")
     joint_pose: bool = Field(True, description="Solve small pose changes together with alpha_au.")
@@ -161,6 +166,8 @@ class PipelineParams(Params):
         spread = dict(values)
         for name in ("identity", "fit"):
             section = spread.get(name, {})
+            if isinstance(section, _PresetParams):
+                section = section.model_dump(exclude_unset=True)
             if isinstance(section, dict):
                 spread[name] = {"preset": values["preset"], **section}
         return spread

@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import Any
 
 import au3dmm
-from au3dmm.config import PipelineParams
+from au3dmm.config import DetectParams, Params, PipelineParams
 from au3dmm.errors import OutputError
 from au3dmm.io.atomic import folder_lock, remove_leftovers, write_json
 from au3dmm.io.bases import bases_fingerprint
 from au3dmm.io.hashing import fingerprint, sha256_file, sha256_json
 from au3dmm.io.session import Session
+from au3dmm.report import fit_overlay
 from au3dmm.stages import align, detect, fit, frames, identity, sync
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ STAGES: dict[str, ModuleType] = {
     "align": align,
 }
 """The stages in the order they run."""
+
+PICTURES: dict[str, ModuleType] = {"overlay": fit_overlay}
+"""What is drawn if asked for; like a stage, but without parameters."""
 
 WITHOUT_EVENTS = ("detect", "identity", "fit")
 """What can be done for a recording that has no events."""
@@ -84,12 +88,18 @@ def output_files(folder: Path, params: PipelineParams) -> dict[str, Path]:
         "clock": "clock.json",
         "event_frames": f"event_frames.{params.frames.representation}.parquet",
         "labels": "labels.parquet",
+        "overlay": "overlay.png",
     }
     return {name: folder / file for name, file in names.items()}
 
 
 def run_session(
-    session: Session, params: PipelineParams, bases: Path, out: Path, execution: Execution | None = None
+    session: Session,
+    params: PipelineParams,
+    bases: Path,
+    out: Path,
+    execution: Execution | None = None,
+    overlay: bool = False,
 ) -> SessionRun:
     """Run every stage of a session that is not up to date.
 
@@ -108,6 +118,8 @@ def run_session(
         The run's folder; the session's files go to ``out/sessions/<session_id>``.
     execution : Execution
         How to run.
+    overlay : bool
+        Whether to draw the picture of the fit. One that no longer shows what was fitted is removed otherwise.
 
     Raises
     ------
@@ -117,8 +129,11 @@ def run_session(
     execution = execution or Execution()
     folder = out / "sessions" / session.session_id
     run = SessionRun(folder, output_files(folder, params))
+    # refused before an hour of detection, not after
+    session.check_files()
     if session.manifest.events is not None:
-        sync.chosen_method(session, params.sync)  # refused before an hour of detection, not after
+        sync.chosen_method(session, params.sync)
+    detect.detector_identity(params.detect, session, execution.weights_folder)
     with folder_lock(folder):
         remove_leftovers(folder)
         ledger = _Ledger(folder / "stage.json")
@@ -126,33 +141,53 @@ def run_session(
         for name, stage in STAGES.items():
             if session.manifest.events is None and name not in WITHOUT_EVENTS:
                 continue
-            _run_stage(name, stage, session, params, bases, run, ledger, inputs, execution)
+            _run_stage(name, stage, getattr(params, name), session, bases, run, ledger, inputs, execution)
+        for name, picture in PICTURES.items():
+            if overlay:
+                _run_stage(name, picture, Params(), session, bases, run, ledger, inputs, execution)
+            elif not ledger.is_current(
+                name, _mark(name, picture, Params(), session, inputs)[0], _outputs(picture, run)
+            ):
+                ledger.forget(name)
+                for path in _outputs(picture, run).values():
+                    path.unlink(missing_ok=True)
     return run
+
+
+def _outputs(stage: ModuleType, run: SessionRun) -> dict[str, Path]:
+    return {key: run.files[key] for key in stage.WRITES}
+
+
+def _mark(
+    name: str, stage: ModuleType, section: Params, session: Session, inputs: Mapping[str, str], **more: str
+) -> tuple[str, dict[str, str]]:
+    """Return the fingerprint of a stage, and those of what it reads."""
+    read = dict(more)
+    for entry in stage.READS:
+        kind, _, part = entry.partition(":")
+        read[entry] = session.input_fingerprint(part) if kind == "session" else inputs[kind]
+    return fingerprint(name, stage.VERSION, section.model_dump(mode="json"), read), read
 
 
 def _run_stage(
     name: str,
     stage: ModuleType,
+    section: Params,
     session: Session,
-    params: PipelineParams,
     bases: Path,
     run: SessionRun,
     ledger: _Ledger,
     inputs: dict[str, str],
     execution: Execution,
 ) -> None:
-    section = getattr(params, name)
-    read = {}
-    for entry in stage.READS:
-        kind, _, part = entry.partition(":")
-        read[entry] = session.input_fingerprint(part) if kind == "session" else inputs[kind]
     how: dict[str, Any] = {}
-    if name == "detect":
+    more: dict[str, str] = {}
+    if isinstance(section, DetectParams):
         how = {"device": execution.device, "weights_folder": execution.weights_folder}
-        read["detector"] = sha256_json(detect.detector_identity(section, session, execution.weights_folder))
-    mark = fingerprint(name, stage.VERSION, section.model_dump(mode="json"), read)
+        more["detector"] = sha256_json(detect.detector_identity(section, session, execution.weights_folder))
+    mark, read = _mark(name, stage, section, session, inputs, **more)
     inputs.update(dict.fromkeys(stage.WRITES, mark))
-    outputs = {key: run.files[key] for key in stage.WRITES}
+    outputs = _outputs(stage, run)
     if ledger.is_current(name, mark, outputs):
         run.states[name] = "up to date"
         run.summaries[name] = ledger.summary(name)
@@ -184,6 +219,11 @@ def _numbers(summary: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in summary.items() if value not in (None, [], {}))
 
 
+def _is_entry(entry: Any) -> bool:
+    outputs = entry.get("outputs") if isinstance(entry, dict) else None
+    return isinstance(outputs, dict) and all(isinstance(said, dict) for said in outputs.values())
+
+
 class _Ledger:
     """`stage.json`: what each stage's outputs were made from, and their sha256."""
 
@@ -198,8 +238,11 @@ class _Ledger:
             # it is only a record of work done: without it the work is done again
             log.warning("%s cannot be read; every stage runs again", path)
             return
-        if isinstance(data, dict) and data.get("format_version") == 1:
-            self.entries = data.get("stages", {})
+        stages = data.get("stages") if isinstance(data, dict) and data.get("format_version") == 1 else None
+        if not isinstance(stages, dict):
+            log.warning("%s is not a record of stages; every stage runs again", path)
+            return
+        self.entries = {name: entry for name, entry in stages.items() if _is_entry(entry)}
 
     def is_current(self, name: str, mark: str, outputs: Mapping[str, Path]) -> bool:
         entry = self.entries.get(name)
@@ -224,12 +267,12 @@ class _Ledger:
             raise OutputError(f"stage {name} wrote no {', '.join(missing)}")
         self.entries[name] = {
             "fingerprint": mark,
-            "version": STAGES[name].VERSION,
+            "version": {**STAGES, **PICTURES}[name].VERSION,
             "outputs": {key: {"file": p.name, "sha256": sha256_file(p)} for key, p in outputs.items()},
             "summary": dict(summary),
         }
         self._write()
 
     def _write(self) -> None:
-        order = {name: self.entries[name] for name in STAGES if name in self.entries}
+        order = {name: self.entries[name] for name in (*STAGES, *PICTURES) if name in self.entries}
         write_json(self.path, {"format_version": 1, "package": f"au3dmm {au3dmm.__version__}", "stages": order})

@@ -43,6 +43,16 @@ def test_nothing_leaks_across_a_gap_or_an_invalid_row():
     np.testing.assert_array_equal(before[20], tracks[20])
 
 
+def test_a_break_begins_a_run_of_its_own():
+    rng = np.random.default_rng(0)
+    tracks = rng.normal(size=(40, 2))
+    breaks = np.arange(40) == 17
+    smooth = smooth_tracks(tracks, times(40), np.ones(40, bool), 300_000, 100_000, breaks)
+    for part in (slice(0, 17), slice(17, 40)):
+        alone = smooth_tracks(tracks[part], times(40)[part], np.ones(40, bool)[part], 300_000, 100_000)
+        np.testing.assert_array_equal(smooth[part], alone)
+
+
 def test_no_window_means_no_smoothing():
     tracks = np.random.default_rng(0).normal(size=(9, 2))
     np.testing.assert_array_equal(smooth_tracks(tracks, times(9), np.ones(9, bool), 0, 100_000), tracks)

@@ -88,6 +88,37 @@ def test_a_changed_video_or_section_changes_its_fingerprint_and_no_other(tmp_pat
     assert read_session(tmp_path).input_fingerprint("sync") != before["sync"]
 
 
+def test_a_focal_length_belongs_to_the_camera_and_not_to_the_video(tmp_path):
+    path = write_manifest(tmp_path)
+    (tmp_path / "rgb.mp4").write_bytes(b"a")
+    before = {p: read_session(tmp_path).input_fingerprint(p) for p in ("rgb", "camera")}
+    path.write_text(path.read_text().replace('file = "rgb.mp4"', 'file = "rgb.mp4"\nfocal_px = 700.0'))
+    after = {p: read_session(tmp_path).input_fingerprint(p) for p in ("rgb", "camera")}
+    assert after["rgb"] == before["rgb"]
+    assert after["camera"] != before["camera"]
+
+
+def test_only_images_of_a_folder_count(tmp_path):
+    path = write_manifest(tmp_path)
+    path.write_text(path.read_text().replace('file = "rgb.mp4"', 'folder = "f"\ntimestamps = "t.csv"'))
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "0.png").write_bytes(b"a")
+    (tmp_path / "t.csv").write_text("x")
+    before = read_session(tmp_path).input_fingerprint("rgb")
+    (tmp_path / "f" / ".DS_Store").write_bytes(b"b")
+    (tmp_path / "f" / "notes.txt").write_bytes(b"c")
+    assert read_session(tmp_path).input_fingerprint("rgb") == before
+    (tmp_path / "f" / "1.png").write_bytes(b"d")
+    assert read_session(tmp_path).input_fingerprint("rgb") != before
+
+
+def test_events_without_a_word_on_clocks_are_refused(tmp_path):
+    path = write_manifest(tmp_path)
+    path.write_text(path.read_text().replace('[sync]\nmethod = "start"\n', ""))
+    with pytest.raises(ConfigError, match=r"\[events\] needs a \[sync\].*'trigger'.*'shared'.*'start'"):
+        read_session(tmp_path)
+
+
 def test_own_notes_are_welcome(tmp_path):
     write_manifest(tmp_path, '[notes]\nlens = "16 mm"\n[source]\nlicence = "CC-BY-4.0"')
     assert read_session(tmp_path).manifest.notes == {"lens": "16 mm"}

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.spatial.transform import Rotation
@@ -7,7 +8,7 @@ from au3dmm.config import FitParams, IdentityParams
 from au3dmm.core.basis import deform
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.bases import write_bases
-from au3dmm.io.tables import read_metadata, read_table, vectors
+from au3dmm.io.tables import read_metadata, read_table, vector_array, vectors, write_table
 from au3dmm.stages import fit, identity
 from planted import plant, small_bases
 
@@ -18,8 +19,8 @@ def run_both(planted, folder, preset="robust"):
         identity=folder / "identity.parquet", params=IdentityParams(preset=preset),
     )  # fmt: skip
     summary = fit.run(
-        landmarks=planted.landmarks, identity=folder / "identity.parquet", bases=planted.bases,
-        coefficients=folder / "coefficients.parquet", params=FitParams(preset=preset),
+        session=planted.session, landmarks=planted.landmarks, identity=folder / "identity.parquet",
+        bases=planted.bases, coefficients=folder / "coefficients.parquet", params=FitParams(preset=preset),
     )  # fmt: skip
     return read_table(folder / "coefficients.parquet", "coefficients"), summary
 
@@ -107,8 +108,8 @@ def test_an_identity_made_with_another_basis_is_refused(tmp_path):
     write_bases(other, small_bases(seed=9))
     with pytest.raises(SchemaError, match=r"identity.parquet: made with basis sha256:.*run the identity stage again"):
         fit.run(
-            landmarks=planted.landmarks, identity=tmp_path / "identity.parquet", bases=other,
-            coefficients=tmp_path / "c.parquet", params=FitParams(),
+            session=planted.session, landmarks=planted.landmarks, identity=tmp_path / "identity.parquet",
+            bases=other, coefficients=tmp_path / "c.parquet", params=FitParams(),
         )  # fmt: skip
     assert not (tmp_path / "c.parquet").exists()
 
@@ -119,8 +120,6 @@ def test_frames_whose_landmarks_fit_no_face_are_marked_not_dropped(tmp_path):
     values, _ = vectors(table, "landmarks_px")
     values[50] = 7.0
     values[60] = np.random.default_rng(0).uniform(0, 400, 204)
-    from au3dmm.io.tables import vector_array, write_table
-
     column = table.column_names.index("landmarks_px")
     table = table.set_column(column, table.schema.field(column), vector_array(values))
     write_table(planted.landmarks, "landmarks", table, read_metadata(planted.landmarks))
@@ -129,6 +128,44 @@ def test_frames_whose_landmarks_fit_no_face_are_marked_not_dropped(tmp_path):
     assert (status[50], status[60]) == ("fit_failed", "fit_failed")
     assert summary["fit_failed"] == 2
     assert coefficients["alpha_au"].null_count == 2
+
+
+def test_a_focal_length_in_the_manifest_replaces_the_guess(tmp_path):
+    planted = plant(tmp_path)
+    text = planted.session.read_text()
+    planted.session.write_text(text.replace('file = "rgb.mp4"', 'file = "rgb.mp4"\nfocal_px = 600.0'))
+    run_both(planted, tmp_path)
+    assert read_metadata(tmp_path / "coefficients.parquet")["camera"]["focal_px"] == 600.0
+
+
+def test_smoothing_does_not_mix_two_people(tmp_path):
+    planted = plant(tmp_path, lost=())
+    table = read_table(planted.landmarks, "landmarks")
+    values, _ = vectors(table, "landmarks_px")
+    values = values.reshape(-1, 68, 3)
+    values[60:, :, 0] += 150.0  # another place in the image from here on
+    flags = [["face_switched"] if i == 60 else [] for i in range(len(table))]
+    for name, column in (("landmarks_px", vector_array(values)), ("flags", pa.array(flags, pa.list_(pa.string())))):
+        at = table.column_names.index(name)
+        table = table.set_column(at, table.schema.field(at), column)
+    write_table(planted.landmarks, "landmarks", table, read_metadata(planted.landmarks))
+    coefficients, _ = run_both(planted, tmp_path)
+    rmse = coefficients["rmse_px"].to_numpy()
+    assert rmse[55:65].max() < 2 * np.median(rmse) + 0.2
+
+
+def test_landmarks_of_a_mirrored_face_are_refused_as_a_whole(tmp_path):
+    planted = plant(tmp_path, lost=())
+    table = read_table(planted.landmarks, "landmarks")
+    values, _ = vectors(table, "landmarks_px")
+    values = values.reshape(-1, 68, 3)
+    values[..., 0] = 639 - values[..., 0]
+    at = table.column_names.index("landmarks_px")
+    table = table.set_column(at, table.schema.field(at), vector_array(values))
+    write_table(planted.landmarks, "landmarks", table, read_metadata(planted.landmarks))
+    with pytest.raises(FitError, match="are the landmarks mirrored"):
+        run_both(planted, tmp_path)
+    assert not (tmp_path / "coefficients.parquet").exists()
 
 
 def test_the_tables_have_the_schema_they_claim(tmp_path):

@@ -251,7 +251,7 @@ def fit_expression(
     Minimises ``|l - (A S + t) - A C alpha|_W^2 + sigma^2 |alpha|^2`` over alpha and t (FACEMORPHIC sec. 5.2, eq. 2,
     whose printed form is dimensionally wrong), where the components are centred over the landmarks, which is the
     exact joint optimum over t; sigma grows with the size of the face. With `joint_pose`, small changes of scale and
-    rotation are solved together with alpha; with `nonnegative`, alpha >= 0 and ``l1 sigma^2 sum(alpha)`` is added.
+    rotation are solved together with alpha; with `nonnegative`, alpha >= 0 and ``2 l1 sigma^2 sum(alpha)`` is added.
     The normal matrix is mixed from six precomputed Gram matrices by the six entries of A'A.
 
     Parameters

@@ -18,6 +18,7 @@ def smooth_tracks(
     valid: NDArray[np.bool_],
     window_us: int,
     max_gap_us: int,
+    breaks: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Replace each value by that of a quadratic fitted to the window around it (Savitzky & Golay 1964).
 
@@ -36,6 +37,8 @@ def smooth_tracks(
         Length of the window, us; 0 returns the tracks as they are.
     max_gap_us : int
         Neighbours farther apart than this, or with an invalid row between them, belong to different runs.
+    breaks : (T,) bool array, optional
+        Rows that begin a run of their own.
 
     Returns
     -------
@@ -55,17 +58,22 @@ def smooth_tracks(
     if window_us <= 0:
         return values
     smooth = values.copy()
-    for start, stop in runs(t_us, valid, max_gap_us):
+    for start, stop in runs(t_us, valid, max_gap_us, breaks):
         _smooth_run(values[start:stop], t_us[start:stop].astype(np.float64), float(window_us), smooth[start:stop])
     return smooth
 
 
 def smooth_landmarks(
-    landmarks: NDArray[np.floating], t_us: NDArray[np.int64], valid: NDArray[np.bool_], window_us: int
+    landmarks: NDArray[np.floating],
+    t_us: NDArray[np.int64],
+    valid: NDArray[np.bool_],
+    window_us: int,
+    breaks: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Smooth landmarks (T, 68, D) with `smooth_tracks`, but never the eyelids: a blink is shorter than the window.
 
-    Runs end at invalid frames and at intervals longer than 100 ms or one and a half median intervals.
+    Runs end at invalid frames, before frames where `breaks` (T,) is True (another face), and at intervals longer than
+    100 ms or one and a half median intervals.
 
     Raises
     ------
@@ -74,14 +82,16 @@ def smooth_landmarks(
     """
     interval = float(np.median(np.diff(t_us))) if len(t_us) > 1 else 0.0
     flat = landmarks.reshape(len(landmarks), -1)
-    smooth = smooth_tracks(flat, t_us, valid, window_us, max(_MAX_GAP_US, int(1.5 * interval)))
+    smooth = smooth_tracks(flat, t_us, valid, window_us, max(_MAX_GAP_US, int(1.5 * interval)), breaks)
     smooth = smooth.reshape(landmarks.shape)
     smooth[:, EYELIDS] = landmarks[:, EYELIDS]
     return smooth
 
 
-def runs(t_us: NDArray[np.int64], valid: NDArray[np.bool_], max_gap_us: int) -> list[tuple[int, int]]:
-    """Return (start, stop) of each run of valid rows without a gap longer than `max_gap_us`.
+def runs(
+    t_us: NDArray[np.int64], valid: NDArray[np.bool_], max_gap_us: int, breaks: NDArray[np.bool_] | None = None
+) -> list[tuple[int, int]]:
+    """Return (start, stop) of each run of valid rows without a gap longer than `max_gap_us`; `breaks` begin runs.
 
     Examples
     --------
@@ -91,7 +101,10 @@ def runs(t_us: NDArray[np.int64], valid: NDArray[np.bool_], max_gap_us: int) -> 
     index = np.flatnonzero(valid)
     if not len(index):
         return []
-    cut = np.flatnonzero((np.diff(index) > 1) | (np.diff(t_us[index]) > max_gap_us)) + 1
+    apart = (np.diff(index) > 1) | (np.diff(t_us[index]) > max_gap_us)
+    if breaks is not None:
+        apart |= breaks[index][1:]
+    cut = np.flatnonzero(apart) + 1
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(index, cut)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -49,7 +50,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         # `filename` is set and elsewhere when the body failed to read something: that is not our news to tell
         if err.filename is not None and Path(os.fsdecode(err.filename)) not in (tmp, path, *path.parents):
             raise
-        raise OutputError(f"{path}: cannot be written: {os_reason(err)}; nothing was left half-written") from err
+        raise OutputError(
+            f"{path}: cannot be written: {os_reason(err)}; nothing was left half-written; mend that and run again"
+        ) from err
     except BaseException:
         _remove(tmp)
         raise
@@ -97,8 +100,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as err:
+        except BlockingIOError as err:
             raise OutputError(f"{folder}: another au3dmm is working on this session; wait for it") from err
+        except OSError as err:
+            raise OutputError(
+                f"{folder}: cannot be locked: {os_reason(err)}; choose a folder on another file system with --out DIR"
+            ) from err
         yield
 
 
@@ -113,5 +120,9 @@ def _sync_folder(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)
+    except OSError as err:
+        # some file systems cannot flush a folder; the file itself is flushed and in place
+        if err.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(fd)

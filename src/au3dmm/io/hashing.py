@@ -11,6 +11,7 @@ from typing import Any
 from au3dmm.errors import SessionError, os_reason
 
 MIB = 1 << 20
+WHOLE = 64 * MIB
 
 
 def sha256_file(path: Path) -> str:
@@ -20,7 +21,10 @@ def sha256_file(path: Path) -> str:
 
 
 def quick_hash(path: Path) -> str:
-    """Return sha256 of a file's size and its first and last MiB: enough to notice a changed recording in 2 ms.
+    """Return sha256 of a file: of all of it up to 64 MiB, of its size and its first and last MiB beyond.
+
+    That notices a recording that was cut, exchanged or made again in milliseconds, but not a few bytes changed in the
+    middle of a large one.
 
     Raises
     ------
@@ -31,9 +35,11 @@ def quick_hash(path: Path) -> str:
         size = path.stat().st_size
         h = hashlib.sha256(str(size).encode())
         with path.open("rb") as f:
-            h.update(f.read(MIB))
-            if size > MIB:
-                f.seek(max(MIB, size - MIB))
+            if size <= WHOLE:
+                h.update(f.read())
+            else:
+                h.update(f.read(MIB))
+                f.seek(size - MIB)
                 h.update(f.read(MIB))
     except OSError as err:
         raise SessionError(f"{path}: cannot be read: {os_reason(err)}") from err

@@ -34,8 +34,6 @@ class LandmarkTrack:
         Image px with y down, z in px towards the camera; NaN where there are none.
     width, height : int
         Image size, px.
-    focal_px : float or None
-        Focal length if the session states it, px.
     metadata : mapping
         The table's own.
     """
@@ -48,7 +46,6 @@ class LandmarkTrack:
     landmarks_px: NDArray[np.float64]
     width: int
     height: int
-    focal_px: float | None
     metadata: Mapping[str, Any]
 
     @property
@@ -79,7 +76,6 @@ def read_landmark_track(path: Path) -> LandmarkTrack:
         landmarks_px=values.reshape(-1, 68, 3).astype(np.float64),
         width=int(image.get("width", 0)),
         height=int(image.get("height", 0)),
-        focal_px=image.get("focal_px"),
         metadata=metadata,
     )
     if track.width <= 0 or track.height <= 0:

@@ -14,6 +14,7 @@ from au3dmm.errors import ConfigError, SessionError
 from au3dmm.io.hashing import quick_hash, sha256_json
 
 MANIFEST = "session.toml"
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _ID = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -46,7 +47,7 @@ class RgbSection(Params):
     timestamp_convention: Literal["exposure_midpoint", "exposure_start", "exposure_end"] = Field(
         "exposure_midpoint", description="Which instant of the exposure pts_us names."
     )
-    clock: Literal["rgb", "event", "events"] = Field("rgb", description="The clock that pts_us is on.")
+    clock: Literal["rgb", "event"] = Field("rgb", description="The clock that pts_us is on.")
     width: int | None = Field(None, gt=0, description="px")
     height: int | None = Field(None, gt=0, description="px")
     frames: int | None = Field(None, gt=0, description="Number of frames expected.")
@@ -111,6 +112,15 @@ class Manifest(Params):
     source: dict[str, Any] = Field(default_factory=dict, description="Where it is from, licence: free.")
     notes: dict[str, Any] = Field(default_factory=dict, description="Anything of your own: free.")
 
+    @model_validator(mode="after")
+    def _clocks_are_related(self) -> Self:
+        if self.events is not None and "method" not in self.sync.model_fields_set:
+            raise ValueError(
+                "[events] needs a [sync] that says how the clocks relate: method = 'trigger' (exposure signal recorded"
+                " by the event camera), 'shared' (one clock) or 'start' (both started together: a guess)"
+            )
+        return self
+
 
 @dataclass(frozen=True)
 class Session:
@@ -134,6 +144,20 @@ class Session:
         """Name of the recorded person."""
         return self.manifest.session.subject_id
 
+    def check_files(self) -> None:
+        """Check that every file which the manifest names is there, before hours are spent on the first of them.
+
+        Raises
+        ------
+        SessionError
+            Naming the first that is not.
+        """
+        for section in (self.manifest.rgb, self.manifest.events, self.manifest.landmarks):
+            for key in ("file", "folder", "timestamps"):
+                name = getattr(section, key, None)
+                if name is not None:
+                    self.file(name)
+
     def file(self, name: str) -> Path:
         """Return the path of a file that the manifest names.
 
@@ -148,22 +172,31 @@ class Session:
         return path
 
     def input_fingerprint(self, part: str) -> str:
-        """Fingerprint one part of the recording (``rgb``, ``events``, ``sync``, ``landmarks``, ``session``).
+        """Fingerprint one part of the recording: ``session``, ``rgb``, ``camera``, ``events``, ``sync``, ``landmarks``.
 
-        The part's section of the manifest together with the quick hashes of the files it names.
+        The part's section of the manifest together with the quick hashes of the files it names. ``camera`` is what
+        the fit reads of ``rgb``: to state a focal length later must not repeat the detection.
         """
-        section = getattr(self.manifest, part)
+        section = self.manifest.rgb if part == "camera" else getattr(self.manifest, part)
         if section is None:
             return "none"
         values = section.model_dump(mode="json")
+        if part == "camera":
+            return sha256_json({"focal_px": values["focal_px"]})
+        values.pop("focal_px", None)
         hashes = {key: self._hash(values[key]) for key in ("file", "folder", "timestamps") if values.get(key)}
         return sha256_json({"section": values, "files": hashes})
 
     def _hash(self, name: str) -> str:
         path = self.file(name)
         if path.is_dir():
-            return sha256_json({p.name: quick_hash(p) for p in sorted(path.iterdir()) if p.is_file()})
+            return sha256_json({p.name: quick_hash(p) for p in sorted(path.iterdir()) if is_image(p)})
         return quick_hash(path)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file in a folder of frames is a frame: an image by its ending, and not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def read_session(path: Path) -> Session:

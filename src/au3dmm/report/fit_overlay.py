@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,19 @@ from scipy.spatial.transform import Rotation
 from au3dmm.core.basis import Bases, deform
 from au3dmm.core.camera import Pose, from_plane, principal_point, project, to_plane
 from au3dmm.errors import SessionError
+from au3dmm.io.bases import read_bases
 from au3dmm.io.frames import session_frames
 from au3dmm.io.images import write_image
-from au3dmm.io.session import Session
+from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import read_metadata, read_table, vectors
 from au3dmm.report.overlay import frame_caption, overlay_sheet
 
+READS = ("session:rgb", "landmarks", "identity", "coefficients", "bases")
+WRITES = ("overlay",)
+VERSION = 1
+
 _REACH_M = 0.015
+_FRAMES = 6
 
 
 @dataclass(frozen=True)
@@ -33,28 +39,28 @@ class _Fitted:
     fitted_px: NDArray[np.float64]
 
 
-def write_fit_overlay(session: Session, files: Mapping[str, Path], bases: Bases, path: Path, n_frames: int = 6) -> Path:
-    """Draw landmarks and fitted mesh over `n_frames` frames of a labelled session and write them to `path` (PNG).
+def run(
+    *,
+    session: Path,
+    landmarks: Path,
+    identity: Path,
+    coefficients: Path,
+    bases: Path,
+    overlay: Path,
+    params: Any = None,
+    stamp: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> dict[str, Any]:
+    """Draw landmarks and fitted mesh over six frames of a labelled session (PNG).
 
-    Shown are the quietest frame, the one that fits worst, and the most active ones, spread over the recording.
-
-    Parameters
-    ----------
-    session : Session
-        The recording.
-    files : mapping
-        Paths of ``landmarks``, ``identity`` and ``coefficients``.
-    bases : Bases
-        What the fit was made with.
-    path : Path
-        The picture.
-    n_frames : int
-        How many frames are shown.
+    Shown are the quietest frame, the one that fits worst, and the most active ones, spread over the recording. Has the
+    form of a stage, so that the pipeline knows whether the picture still shows what was fitted; `params` and `stamp`
+    are not used.
 
     Returns
     -------
-    Path
-        `path`.
+    dict
+        ``frames``: the number of frames shown.
 
     Raises
     ------
@@ -62,33 +68,39 @@ def write_fit_overlay(session: Session, files: Mapping[str, Path], bases: Bases,
         If not one frame was fitted.
     SchemaError
         If a table is not what it should be.
+    OutputError
+        If the picture cannot be written.
     """
-    table = read_table(files["coefficients"], "coefficients")
+    recording, model = read_session(session), read_bases(bases)
+    files = {"landmarks": landmarks, "identity": identity, "coefficients": coefficients}
+    table = read_table(coefficients, "coefficients")
     status = table["status"].to_pylist()
     ok = np.array([word == "ok" for word in status])
     if not ok.any():
-        raise SessionError(f"session {session.session_id!r}: no frame was fitted, so there is nothing to draw")
+        raise SessionError(f"session {recording.session_id!r}: no frame was fitted, so there is nothing to draw")
     alpha, _ = vectors(table, "alpha_au")
+    frame_index = table["frame_index"].to_numpy()
     t_us = table["t_rgb_us"].to_numpy()
     rmse_px = table["rmse_px"].to_numpy(zero_copy_only=False)
     rmse_iod = table["rmse_iod"].to_numpy(zero_copy_only=False)
-    rows = _choose(alpha, bases.landmarks()[2], rmse_iod, t_us, ok, n_frames)
-    fitted = _place(files, bases, rows)
-    images = _read_images(session, rows)
+    rows = _choose(alpha, model.landmarks()[2], rmse_iod, t_us, ok, _FRAMES)
+    fitted = _place(files, model, rows)
+    images = _read_images(recording, rows, progress)
     captions = [
-        frame_caption(int(row), int(t_us[row]), status[row], float(rmse_px[row]), float(rmse_iod[row])) for row in rows
+        frame_caption(int(frame_index[row]), int(t_us[row]), status[row], float(rmse_px[row]), float(rmse_iod[row]))
+        for row in rows
     ]
     sheet = overlay_sheet(
         images,
         fitted.landmarks_px,
         fitted.mesh_px,
-        bases.faces,
+        model.faces,
         fitted_landmarks_px=fitted.fitted_px,
         captions=captions,
-        title=f"{session.session_id}{'   (DEMO basis)' if bases.is_demo else ''}",
+        title=f"{recording.session_id}{'   (DEMO basis)' if model.is_demo else ''}",
     )
-    write_image(path, sheet)
-    return path
+    write_image(overlay, sheet)
+    return {"frames": len(rows)}
 
 
 def _choose(
@@ -151,11 +163,15 @@ def _spread_offsets(
     return np.asarray(weights @ offset / (weights.sum(1, keepdims=True) + 0.3))
 
 
-def _read_images(session: Session, rows: NDArray[np.int64]) -> list[NDArray[Any]]:
+def _read_images(
+    session: Session, rows: NDArray[np.int64], progress: Callable[[int, int | None], None] | None
+) -> list[NDArray[np.uint8]]:
     wanted, images = set(rows.tolist()), []
     for row, frame in enumerate(session_frames(session)):
         if row in wanted and frame.image is not None:
             images.append(frame.image)
+            if progress:
+                progress(len(images), len(wanted))
             if len(images) == len(wanted):
                 break
     return images

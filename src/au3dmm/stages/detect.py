@@ -22,7 +22,7 @@ from au3dmm.io.frames import Frame, SessionFrames, session_frames
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import landmarks_schema, scalar_array, vector_array, word_array, write_table
 
-READS = ("session:rgb", "session:landmarks")
+READS = ("session:rgb",)
 WRITES = ("landmarks",)
 VERSION = 1
 
@@ -109,7 +109,6 @@ def run(
         "image": {
             "width": subject.image_size[0],
             "height": subject.image_size[1],
-            "focal_px": recording.manifest.rgb.focal_px,
         },
         "matched_by": frames.matched_by,
         "counts": counts,

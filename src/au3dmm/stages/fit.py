@@ -15,9 +15,10 @@ from au3dmm.config import FitParams
 from au3dmm.core.camera import from_plane, principal_point, to_plane
 from au3dmm.core.fitting import ExpressionFit, fit_expression, landmark_weights
 from au3dmm.core.landmarks import eye_distance
-from au3dmm.errors import SchemaError
+from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.bases import basis_metadata, read_bases
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
+from au3dmm.io.session import read_session
 from au3dmm.io.tables import (
     coefficients_schema,
     read_metadata,
@@ -30,7 +31,7 @@ from au3dmm.io.tables import (
 )
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
 
-READS = ("landmarks", "identity", "bases")
+READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
 VERSION = 1
 
@@ -39,6 +40,7 @@ _BLOCK = 4096
 
 def run(
     *,
+    session: Path,
     landmarks: Path,
     identity: Path,
     bases: Path,
@@ -56,6 +58,8 @@ def run(
 
     Raises
     ------
+    FitError
+        If not one frame could be fitted.
     SchemaError
         If an input is not what it should be, or the identity was made with another basis.
     """
@@ -63,7 +67,7 @@ def run(
     model = read_bases(bases)
     basis = basis_metadata(bases, model)
     neutral = _read_neutral(identity, basis)
-    settings = camera_settings(params, track)
+    settings = camera_settings(params, track, read_session(session))
     template, _, components = model.landmarks()
     plane, fittable = plane_landmarks(params, track, template)
     status = list(track.status)
@@ -139,7 +143,7 @@ def _coefficients_table(
 
     rotation = [Rotation.from_matrix(b.pose.rotation).as_rotvec() for b in blocks]
     # image px, y down: the second row of [A | t] changes sign, then the principal point is added
-    camera = [np.concatenate([b.camera[..., :3], b.camera[..., 3:]], 2) for b in blocks]
+    camera = [b.camera.copy() for b in blocks]
     for part in camera:
         part[:, 1] *= -1
         part[:, :, 3] += centre
@@ -154,6 +158,11 @@ def _coefficients_table(
         if rmse_iod[row] > params.max_rmse_iod or facing[row] <= 0:
             status[row] = "fit_failed"
     ok = np.array([word == "ok" for word in status], dtype=bool)
+    if not ok.any():
+        raise FitError(
+            f"{len(rows)} of {n} frames have landmarks, but not one was fitted within {params.max_rmse_iod} eye"
+            " distances facing the camera; are the landmarks mirrored, or the basis' landmarks of another annotation?"
+        )
     table = pa.Table.from_arrays(
         [
             pa.array(track.frame_index, pa.int32()),

@@ -20,7 +20,7 @@ from au3dmm.io.session import read_session
 from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
 
-READS = ("session:session", "landmarks", "bases")
+READS = ("session:session", "session:camera", "landmarks", "bases")
 WRITES = ("identity",)
 VERSION = 1
 
@@ -57,7 +57,7 @@ def run(
     usable = np.flatnonzero(fittable)
     if not len(usable):
         raise FitError(_nobody(recording.session_id, track))
-    settings = camera_settings(params, track)
+    settings = camera_settings(params, track, recording)
     weights = landmark_weights(params.jaw_weight)
     seen = plane[usable]
     flags: list[str] = []

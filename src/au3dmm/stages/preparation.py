@@ -12,14 +12,15 @@ from au3dmm.core.camera import focal_from_field_of_view, principal_point, to_pla
 from au3dmm.core.fitting import CameraSettings, implausible
 from au3dmm.core.smoothing import smooth_landmarks
 from au3dmm.io.landmark_table import LandmarkTrack
+from au3dmm.io.session import Session
 
 # an affine image of the template is this near to any face, as a share of the eye distance; random points are at 0.8
 _MAX_MISFIT_IOD = 0.35
 
 
-def camera_settings(params: FitParams | IdentityParams, track: LandmarkTrack) -> CameraSettings:
+def camera_settings(params: FitParams | IdentityParams, track: LandmarkTrack, session: Session) -> CameraSettings:
     """Return the camera of a recording: with its own focal length, or one guessed from the field of view."""
-    focal = track.focal_px or focal_from_field_of_view(track.width, params.field_of_view_deg)
+    focal = session.manifest.rgb.focal_px or focal_from_field_of_view(track.width, params.field_of_view_deg)
     return CameraSettings(params.camera, params.perspective_passes, focal)
 
 
@@ -37,4 +38,5 @@ def plane_landmarks(
     """
     plane = to_plane(track.landmarks_px[..., :2], principal_point(track.width, track.height))
     fittable = track.usable & ~implausible(plane, template, _MAX_MISFIT_IOD)
-    return smooth_landmarks(plane, track.t_rgb_us, fittable, params.smoothing_us), fittable
+    another_face = np.array(["face_switched" in flags for flags in track.flags], dtype=bool)
+    return smooth_landmarks(plane, track.t_rgb_us, fittable, params.smoothing_us, another_face), fittable

@@ -46,7 +46,7 @@ def run(
     Returns
     -------
     dict
-        ``method, offset_us, drift_ppm, residual_us, uncertainty_us, n_matched, n_expected, n_edges, events``.
+        ``method, offset_us, drift_ppm, residual_us, uncertainty_us, n_matched, n_expected, n_edges, events, triggers``.
 
     Raises
     ------
@@ -98,7 +98,11 @@ def run(
     }
     write_clock(clock, found, metadata)
     keys = ("method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us", "n_matched", "n_expected", "n_edges")
-    return {**{key: getattr(found, key) for key in keys}, "events": stream.counts.events}
+    return {
+        **{key: getattr(found, key) for key in keys},
+        "events": stream.counts.events,
+        "triggers": stream.counts.triggers,
+    }
 
 
 def open_session_events(session: Session) -> EventFile:
