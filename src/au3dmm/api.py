@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -19,10 +20,10 @@ from au3dmm.io.assets import asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.io.clock import read_clock
 from au3dmm.io.session import Session, read_session
-from au3dmm.io.tables import read_table, vectors
+from au3dmm.io.tables import names_au, read_table, vectors
 from au3dmm.pipeline import PICTURES, STAGES, Event, Execution, SessionRun, run_session
 
-__all__ = ["LabelResult", "label_session", "read_labels", "vectors"]
+__all__ = ["LabelResult", "label_session", "names_au", "read_labels", "vectors"]
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,10 @@ def label_session(
     basis_path = Path(bases) if bases is not None else asset_path("flame_template/demo_bases.npz")
     model = read_bases(basis_path)
     folder = Path(out) if out is not None else default_out(recording, name)
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise ConfigError(f"device {device!r}: expected cpu, cuda, cuda:N or mps")
+    if device != "cpu" and params.detect.detector != "face_alignment":
+        log.warning("%s runs on the CPU; device %s has no effect", params.detect.detector, device)
     execution = Execution(device, None if weights is None else Path(weights), on_event)
     run = run_session(recording, params, basis_path, folder, execution, overlay)
     # what an earlier run left here for stages that this one did not have is not this run's
@@ -186,6 +191,10 @@ def read_labels(path: str | Path) -> pa.Table:
         If there is no labels table.
     """
     file = Path(path)
+    if file.is_dir() and not (file / "labels.parquet").exists():
+        inside = sorted(file.glob("**/labels.parquet"))
+        hint = f"; did you mean {inside[0].parent}?" if inside else ""
+        raise SchemaError(f"{file}: no labels.parquet in it{hint}")
     return read_table(file / "labels.parquet" if file.is_dir() else file, "labels")
 
 
@@ -277,6 +286,8 @@ def _warnings(
             "the clock is a guess (start): nothing was measured, and labels may be hundreds of ms off"
             + (f"; the event file has {clock['triggers']} trigger edges: try --sync trigger" * bool(clock["triggers"]))
         )
+    if session.manifest.rgb.frames not in (None, len(ok)):
+        found.append(f"the recording has {len(ok)} RGB frames, session.toml says {session.manifest.rgb.frames}")
     n_labels = sum(labels.values())
     if n_labels and labels.get("ok", 0) < 0.8 * n_labels:
         rest = ", ".join(f"{n} {word}" for word, n in labels.items() if word != "ok")

@@ -21,7 +21,7 @@ def test_a_session_is_labelled_and_the_numbers_are_told(label, folder_of):
     assert f"RGB frames    {N}, a face fitted in {N} (100.0 %)" in answer.out
     assert f"event frames  {N}, one row of labels each" in answer.out
     assert "trigger: offset 412345." in answer.out
-    assert "of the inter-ocular distance" in answer.out
+    assert "of the outer eye distance" in answer.out
     assert f"au3dmm.read_labels('{folder_of / 'labels.parquet'}')" in answer.out
     table = package.read_labels(folder_of)
     alpha, valid = package.vectors(table, "alpha_au")

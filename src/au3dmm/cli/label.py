@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from au3dmm.cli.output import aligned, number, print_json
+from au3dmm.cli.output import aligned, number, print_json, program
 from au3dmm.cli.progress import Mode, Reporter, ReporterHandler, make_reporter
 
 if TYPE_CHECKING:
@@ -127,11 +127,15 @@ def summary(result: LabelResult) -> str:
     did = "up to date" if set(result.stages.values()) == {"up to date"} else "labelled"
     rows = [("RGB frames", f"{result.frames_rgb}, a face fitted in {share(result.frames_face, result.frames_rgb)}")]
     if "labels" in result.outputs:
-        rows.append(("event frames", f"{result.frames_event}, one row of labels each"))
+        rest = ", ".join(f"{n} {word}" for word, n in result.status.items() if word != "ok")
+        labelled = f"with values in {share(result.frames_labelled, result.frames_event)}" + (
+            f"; {rest}" if rest else ""
+        )
+        rows.append(("event frames", f"{result.frames_event}, one row of labels each, {labelled}"))
     if result.rmse_px_median is not None and result.rmse_iod_median is not None:
         percent = number(100 * result.rmse_iod_median, 3)
         rows.append(
-            ("fit error", f"{number(result.rmse_px_median, 3)} px median, {percent} % of the inter-ocular distance")
+            ("fit error", f"{number(result.rmse_px_median, 3)} px median, {percent} % of the outer eye distance")
         )
     if result.clock is not None:
         rows.append(("clock", clock_line(result.clock)))
@@ -144,12 +148,12 @@ def summary(result: LabelResult) -> str:
 
 
 def _next(result: LabelResult, folder: Path) -> str:
-    steps = [("check the files", f"au3dmm validate {shlex.quote(str(folder))}")]
+    steps = [("check the files", f"{program()} validate {shlex.quote(str(folder))}")]
     if "labels" in result.outputs:
         path = str(result.outputs["labels"])
         steps = [
             ("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r})"),
-            ("look inside", f"au3dmm inspect {shlex.quote(path)}"),
+            ("look inside", f"{program()} inspect {shlex.quote(path)}"),
             *steps,
         ]
     return "next\n" + aligned(steps)

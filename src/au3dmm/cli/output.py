@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
-
-_NOT_COUNTS = ("_us", "_px", "_ppm", "height", "width")
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -58,28 +60,55 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.8f}".rstrip("0") if "e" in text else text
 
 
-def numbers(summary: Mapping[str, Any]) -> str:
-    """Write a stage's summary in one line: counts before their name, measurements after it; no news is left out.
+def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
+    """Say in words what a stage found.
 
     Examples
     --------
-    >>> numbers({"frames": 472, "no_face": 2, "lost": 0, "rmse_px_median": 1.92345, "flags": []})
-    '472 frames, 2 no_face, rmse_px_median 1.923'
+    >>> stage_line("detect", {"frames": 9, "frames_expected": 9, "frames_decoded": 9, "ok": 7, "no_face": 2})
+    '9 frames: 7 ok, 2 no_face'
+    >>> stage_line("align", {"frames": 9, "ok": 9})
+    '9 event frames, all ok'
     """
-    parts = []
-    for key, value in summary.items():
-        if value is None or value in ([], {}) or (value == 0 and isinstance(value, int)):
-            continue
-        if isinstance(value, int) and not isinstance(value, bool) and not key.endswith(_NOT_COUNTS):
-            parts.append(f"{value} {key}")
-        elif isinstance(value, float):
-            parts.append(f"{key} {number(value)}")
-        elif isinstance(value, Mapping):
-            parts.append(f"{key}: {numbers(value)}")
-        else:
-            shown = " ".join(str(v) for v in value) if isinstance(value, (list, tuple)) else value
-            parts.append(f"{key} {shown}")
-    return ", ".join(parts)
+    from au3dmm.io.tables import STATUSES
+
+    n = summary.get("frames")
+    if stage in ("detect", "fit", "align"):
+        found = {word: summary[word] for word in STATUSES if summary.get(word)}
+        what = "event frames" if stage == "align" else "frames"
+        how = ", all ok" if found == {"ok": n} else f": {_counts(found)}" if found else ""
+        text = f"{n} {what}{how}"
+        if "rmse_px_median" in summary:
+            text += (
+                f"; rmse {number(summary['rmse_px_median'], 3)} px median, {number(summary['rmse_px_p95'], 3)} px p95"
+            )
+        return text
+    if stage == "identity":
+        percent = number(100 * summary["rmse_iod"], 3)
+        flags = "".join(f", {flag}" for flag in summary["flags"])
+        return (
+            f"neutral face from {summary['neutral_frames']} frames; rmse {number(summary['rmse_px'], 3)} px,"
+            f" {percent} % of the outer eye distance{flags}"
+        )
+    if stage == "sync":
+        matched = "nothing measured"
+        if summary["n_matched"] is not None:
+            matched = f"{summary['n_matched']} of {summary['n_expected']} edges matched"
+            matched += f", residual {number(float(summary['residual_us']), 2)} us"
+        return f"{summary['method']}, {matched}; {summary['events']} events"
+    if stage == "frames":
+        outside = f", {summary['no_events']} without events" if summary["no_events"] else ""
+        return f"{n} event frames of {summary['width']} x {summary['height']}{outside}"
+    return ", ".join(f"{value} {key}" for key, value in summary.items())
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in found.items())
+
+
+def program() -> str:
+    """Return how this program can be called from here: its name if it is on the PATH, otherwise its path."""
+    return "au3dmm" if shutil.which("au3dmm") or Path(sys.argv[0]).name != "au3dmm" else shlex.quote(sys.argv[0])
 
 
 def counted(n: int, thing: str) -> str:

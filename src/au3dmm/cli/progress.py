@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import click
 
-from au3dmm.cli.output import number, numbers
+from au3dmm.cli.output import number, stage_line
 
 Mode = Literal["auto", "rich", "plain", "json", "none"]
 HEARTBEAT_S = 10.0
@@ -24,6 +24,7 @@ _UNITS = {
     "sync": "events",
     "frames": "event frames",
     "align": "event frames",
+    "overlay": "pictures",
     "synth": "pictures",
 }
 
@@ -183,15 +184,15 @@ def done_line(event: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> done_line({"stage": "fit", "state": "ran", "summary": {"frames": 12}, "seconds": 0.25})
-    'fit: done in 0.2 s: 12 frames'
+    >>> done_line({"stage": "fit", "state": "ran", "summary": {"frames": 12, "ok": 12}, "seconds": 0.25})
+    'fit: done in 0.2 s: 12 frames, all ok'
     >>> done_line({"stage": "fit", "state": "up to date", "summary": {"frames": 12}, "seconds": 0.0})
     'fit: up to date'
     """
     if event["state"] == "up to date":
         return f"{event['stage']}: up to date"
-    what = numbers(event["summary"])
-    return f"{event['stage']}: done in {event['seconds']:.1f} s" + (f": {what}" if what else "")
+    what = stage_line(event["stage"], event["summary"])
+    return f"{event['stage']}: done in {event['seconds']:.1f} s: {what}"
 
 
 def _position(stage: str, event: Mapping[str, Any], seconds: float, *, ends: bool = True) -> str:

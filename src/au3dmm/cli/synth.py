@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -31,8 +32,11 @@ def session(out: Path, seed: int, seconds: float, session_id: str, force: bool, 
     from au3dmm.io.session import MANIFEST
     from au3dmm.synthetic.session import write_session
 
-    if (out / MANIFEST).exists() and not force:
-        raise ConfigError(f"{out / MANIFEST}: a session is there already; --force replaces it")
+    if (out / MANIFEST).exists():
+        if not _was_made_here(out):
+            raise ConfigError(f"{out / MANIFEST}: a recording that synth did not make; choose another --out DIR")
+        if not force:
+            raise ConfigError(f"{out / MANIFEST}: a session is there already; --force replaces it")
     with make_reporter("auto") as reporter:
         reporter({"event": "start", "stage": "synth"})
         truth = write_session(
@@ -51,3 +55,12 @@ def session(out: Path, seed: int, seconds: float, session_id: str, force: bool, 
             f"{truth['rgb_frames']} RGB frames, {truth['event_count']} events, {truth['trigger_edges']} trigger edges"
         )
         click.echo(f"{out}: {rows}")
+
+
+def _was_made_here(folder: Path) -> bool:
+    """Whether a session was rendered by us: a real recording is never replaced."""
+    try:
+        truth = json.loads((folder / "truth.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(truth, dict) and truth.get("simulated") is True and "movements" in truth

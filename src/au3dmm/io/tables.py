@@ -222,6 +222,21 @@ def vectors(table: pa.Table, column: str) -> tuple[NDArray[np.float32], NDArray[
     return values, valid
 
 
+def names_au(table: pa.Table) -> list[str]:
+    """Return the name of each coefficient of ``alpha_au`` in a table of labels or coefficients.
+
+    Raises
+    ------
+    SchemaError
+        If the table does not say.
+    """
+    text = (table.schema.metadata or {}).get(METADATA_KEY)
+    names = json.loads(text).get("basis", {}).get("names_au") if text else None
+    if not names:
+        raise SchemaError("this table does not name its coefficients; read it with au3dmm.read_labels(path)")
+    return [str(name) for name in names]
+
+
 def write_table(path: Path, kind: str, table: pa.Table, metadata: Mapping[str, Any], rows: int = 65536) -> None:
     """Write `table` atomically as Parquet with `metadata`; see `write_batches`.
 

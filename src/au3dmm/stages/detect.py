@@ -235,8 +235,8 @@ def _warn(recording: Session, frames: SessionFrames, counts: Mapping[str, Any], 
                 recording.session_id,
             )
     rgb = recording.manifest.rgb
-    if (rgb.width or size[0], rgb.height or size[1]) != size:
-        log.warning(
-            "detect %s: the frames are %dx%d, the manifest says %sx%s",
-            *(recording.session_id, *size, rgb.width, rgb.height),
-        )
+    for name, said, found in (("width", rgb.width, size[0]), ("height", rgb.height, size[1])):
+        if said is not None and said != found:
+            log.warning(
+                "detect %s: rgb.%s is %d in session.toml, %d in the frames", recording.session_id, name, said, found
+            )

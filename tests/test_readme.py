@@ -1,0 +1,41 @@
+"""What README tells a newcomer to type runs: its Python, on a labelled recording, and the commands it names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import au3dmm
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def labelled(tiny_session, tmp_path_factory):
+    return tiny_session, au3dmm.label_session(tiny_session, out=tmp_path_factory.mktemp("readme"))
+
+
+def test_the_python_of_the_readme_runs_in_the_order_it_stands(labelled, capsys):
+    session, result = labelled
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    assert len(blocks) >= 5
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        code = block.replace('"out/demo/derivatives/sessions/synthetic"', repr(str(result.labels.parent)))
+        code = code.replace('"path/to/recording"', f"{str(session)!r}, out={str(result.labels.parents[2])!r}")
+        exec(compile(code, "README.md", "exec"), namespace)
+    assert "18 of 18 frames" in capsys.readouterr().out
+
+
+def test_every_command_the_readme_names_exists():
+    from au3dmm.cli.app import cli
+
+    named = set(re.findall(r"(?:`|^    )au3dmm (\w+)", README, flags=re.M))
+    assert {"label", "inspect", "validate", "doctor", "init", "schema", "weights"} <= named
+    assert named <= set(cli.commands)
+
+
+def test_every_file_the_readme_links_to_is_there():
+    root = Path(__file__).parents[1]
+    for target in re.findall(r"\]\(([^)#]+)", README):
+        assert (root / target).exists(), target
