@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -100,6 +102,13 @@ def test_a_session_without_events_needs_no_event_stages(run, folder):
 def test_an_unreadable_record_of_stages_is_told(run, folder, text):
     (folder / "stage.json").write_text(text)
     assert "stage.json: " in problems_of(run)[0]
+
+
+def test_a_broken_entry_of_the_ledger_is_named(run, folder):
+    ledger = json.loads((folder / "stage.json").read_text())
+    ledger["stages"]["fit"] = 3
+    (folder / "stage.json").write_text(json.dumps(ledger))
+    assert any("a broken entry for stage fit" in line for line in problems_of(run))
 
 
 def test_a_table_made_from_other_inputs_is_noticed(run, folder):

@@ -219,7 +219,8 @@ def _numbers(summary: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in summary.items() if value not in (None, [], {}))
 
 
-def _is_entry(entry: Any) -> bool:
+def is_entry(entry: Any) -> bool:
+    """Whether a value read from `stage.json` has the shape of a stage's record."""
     outputs = entry.get("outputs") if isinstance(entry, dict) else None
     return isinstance(outputs, dict) and all(isinstance(said, dict) for said in outputs.values())
 
@@ -242,7 +243,7 @@ class _Ledger:
         if not isinstance(stages, dict):
             log.warning("%s is not a record of stages; every stage runs again", path)
             return
-        self.entries = {name: entry for name, entry in stages.items() if _is_entry(entry)}
+        self.entries = {name: entry for name, entry in stages.items() if is_entry(entry)}
 
     def is_current(self, name: str, mark: str, outputs: Mapping[str, Path]) -> bool:
         entry = self.entries.get(name)

@@ -11,6 +11,7 @@ from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.clock import read_clock, read_clock_metadata
 from au3dmm.io.hashing import sha256_file
 from au3dmm.io.table_info import TableInfo, read_table_info, schema_differences
+from au3dmm.pipeline import is_entry
 from au3dmm.validation.problem import Problem
 from au3dmm.validation.tables import Finding, check_pair, check_table, load
 
@@ -77,7 +78,9 @@ def _read_ledger(path: Path) -> tuple[dict[str, Any], list[Problem]]:
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != 1 or not isinstance(data.get("stages"), dict):
         return {}, [Problem(path, f"format_version {version}", "format_version 1 with stages", AGAIN)]
-    return data["stages"], []
+    broken = [name for name, entry in data["stages"].items() if not is_entry(entry)]
+    problems = [Problem(path, f"a broken entry for stage {name}", "fingerprint and outputs", AGAIN) for name in broken]
+    return {name: entry for name, entry in data["stages"].items() if name not in broken}, problems
 
 
 def _missing_stages(folder: Path, entries: dict[str, Any]) -> list[Problem]:
