@@ -1,6 +1,7 @@
 """Small recordings for tests: videos with given times and container options, and session folders around them."""
 
 import json
+import struct
 import zlib
 from fractions import Fraction
 
@@ -98,6 +99,15 @@ def write_manifest(folder, rgb, **sections):
         text += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     (folder / "session.toml").write_text("\n".join(text) + "\n")
     return folder
+
+
+def huge_png(side=100_000):
+    """A small PNG that says it has `side` times `side` pixels."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(1000)))]
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in [*chunks, (b"IEND", b"")]:
+        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return data
 
 
 def fingerprint(image):

@@ -55,6 +55,7 @@ def test_a_section_may_leave_the_preset_of_the_file():
         ("[fit]\nl1 = -1.0", r"fit.l1: input should be greater than or equal to 0, found -1.0"),
         ("[fit]\ncodes = 'lasso'", r"fit.codes: .*'nonnegative' or 'ridge', found 'lasso'"),
         ("[fit", "not valid TOML"),
+        ("detect = 'mediapipe'", "detect: input should be a valid dictionary.*, found 'mediapipe'"),
     ],
 )
 def test_a_wrong_pipeline_file_is_explained_in_one_line(tmp_path, text, message):
@@ -77,3 +78,24 @@ def test_overrides_win_over_the_file(tmp_path):
     params = load_pipeline(path, detect={"detector": "precomputed"})
     assert params.detect.detector == "precomputed"
     assert params.detect.recrops == 2
+
+
+@pytest.mark.parametrize("text", ["detect = 'mediapipe'", "[[detect]]\nrecrops = 1"])
+def test_a_section_that_is_no_table_is_explained_with_overrides_too(tmp_path, text):
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"p\.toml: detect: input should be a valid dictionary"):
+        load_pipeline(path, detect={"detector": "precomputed"})
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_read(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_bytes("\ufeff[detect]\r\nrecrops = 2\r\n".encode())
+    assert load_pipeline(path).detect.recrops == 2
+
+
+def test_text_that_is_not_utf8_is_refused(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_bytes(b"\xff\xfe[")
+    with pytest.raises(ConfigError, match="not valid TOML: 'utf-8' codec can't decode"):
+        load_pipeline(path)

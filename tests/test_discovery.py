@@ -1,3 +1,5 @@
+import os
+import re
 import tomllib
 
 import numpy as np
@@ -113,7 +115,7 @@ def test_hidden_files_and_results_are_left_alone(folder):
 
 
 def test_odd_file_names_survive_the_manifest(folder):
-    name = 'a "face" \\ in Köln.mp4'
+    name = 'a "face" \\ in \x7fKöln.mp4'
     (folder / "face.MP4").rename(folder / name)
     text = manifest_text(discover(folder), "s", "p")
     assert Manifest.model_validate(tomllib.loads(text)).rgb.file == name
@@ -127,3 +129,29 @@ def test_ids_are_the_shortest_names_that_differ(tmp_path):
     assert next(iter(ids_of([tmp_path / "anna"]).values())) == ("anna", "anna")
     with pytest.raises(ConfigError, match="same name"):
         ids_of([tmp_path / "a", tmp_path / "a"])
+
+
+@pytest.mark.parametrize("name", ["face.MP4", "times.csv", "camera.raw"])
+def test_a_file_name_that_is_not_utf8_is_refused_by_name(folder, name):
+    odd = os.fsdecode(b"K\xf6ln_" + name.encode())
+    (folder / name).rename(folder / odd)
+    with pytest.raises(ConfigError, match=r"K\\udcf6ln_" + re.escape(name) + r"': the name is not UTF-8, .*rename it") as err:
+        discover(folder)
+    str(err.value).encode()
+
+
+def test_a_folder_whose_name_is_not_utf8_is_refused(folder):
+    odd = folder.with_name(os.fsdecode(b"K\xf6ln"))
+    folder.rename(odd)
+    with pytest.raises(ConfigError, match=r"K\\udcf6ln': the name is not UTF-8"):
+        discover(odd)
+
+
+def test_other_files_may_have_any_name(folder):
+    (folder / os.fsdecode(b"K\xf6ln.txt")).touch()
+    assert str(discover(folder).video) == "face.MP4"
+
+
+def test_a_csv_with_an_endless_field_is_no_csv_of_timestamps(folder):
+    (folder / "notes.csv").write_text("x" * 200_000 + "\n")
+    assert str(discover(folder).timestamps) == "times.csv"

@@ -190,16 +190,16 @@ def load_pipeline(path: Path | None, **overrides: dict[str, Any]) -> PipelinePar
     """
     data: dict[str, Any] = {} if path is None else read_toml(path)
     for section, values in overrides.items():
-        if values:
-            data[section] = {**data.get(section, {}), **values}
+        given = data.get(section, {})
+        if values and isinstance(given, dict):  # what is no table is explained below, like any wrong value
+            data[section] = {**given, **values}
     return validate_toml(PipelineParams, data, path or Path("defaults"))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file, with errors in one line."""
     try:
-        with path.open("rb") as f:
-            return tomllib.load(f)
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except OSError as err:
         raise ConfigError(f"{path}: cannot be read: {os_reason(err)}") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:

@@ -56,7 +56,7 @@ def discover(folder: Path) -> Found:
     Raises
     ------
     ConfigError
-        If there is no RGB recording, or more than one file could be meant.
+        If there is no RGB recording, more than one file could be meant, or a name is not UTF-8.
     """
     if not folder.is_dir():
         what = "a file" if folder.exists() else "no such folder"
@@ -83,6 +83,8 @@ def discover(folder: Path) -> Found:
                 " columns frame_index, pts_us"
             )
     events = _one(folder, "event file", [p for p in files if p.suffix.lower() in EVENT_SUFFIXES])
+    for path in (folder.absolute(), video, images, timestamps, events):
+        _check_utf8(path)
     found = Found(folder, _name(video), _name(images), _name(timestamps), _name(events))
     return found if events is None else _look_at_events(found, events)
 
@@ -209,7 +211,7 @@ def _is_times(path: Path) -> bool:
         with path.open(encoding="utf-8-sig", newline="") as f:
             lines = (line for line in f if line.strip() and not line.startswith("#"))
             header = next(csv.reader(lines), [])
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, csv.Error):
         return False
     return {name.strip() for name in header} >= _COLUMNS
 
@@ -222,6 +224,14 @@ def _name(path: Path | None) -> Path | None:
     return None if path is None else Path(path.name)
 
 
+def _check_utf8(path: Path | None) -> None:
+    # a name in another encoding holds lone surrogates, which neither TOML nor a terminal can show
+    try:
+        str(path or "").encode()
+    except UnicodeEncodeError as err:
+        raise ConfigError(f"{str(path)!r}: the name is not UTF-8, which session.toml is; rename it") from err
+
+
 def _quote(text: str) -> str:
-    # a JSON string is a TOML basic string
-    return json.dumps(text, ensure_ascii=False)
+    # a JSON string is a TOML basic string, but for DEL
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

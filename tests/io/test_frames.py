@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -55,9 +57,9 @@ def test_a_csv_on_another_clock_is_matched_by_order(tmp_path):
     assert all(f.image is not None for f in frames)
 
 
-def test_frame_numbers_are_the_csvs(tmp_path):
-    frames, _ = video_session(tmp_path, csv_us=lambda t: t, frame_index=range(100, 120))
-    assert [f.frame_index for f in frames] == list(range(100, 120))
+def test_a_csv_that_numbers_its_rows_otherwise_is_refused(tmp_path):
+    with pytest.raises(SessionError, match=r"rgb\.csv: line 2: frame_index is 100, expected 0"):
+        video_session(tmp_path, csv_us=lambda t: t, frame_index=range(100, 120))
 
 
 @pytest.mark.parametrize(
@@ -185,3 +187,19 @@ def test_two_times_cannot_have_one_row():
 
 def test_a_single_row_takes_a_single_time():
     assert rows_of_times(np.array([7]), np.array([0])).tolist() == [0]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_names_that_count_alike_come_in_one_order_whatever_the_folders(tmp_path, monkeypatch, backwards):
+    session = image_session(tmp_path, ["F1.png", "f01.png", "f1.png", "f2.png"], 4)
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(sorted(listed(path), reverse=backwards)))
+    assert grey(session_frames(session)) == [5, 15, 25, 35]
+
+
+def test_an_image_too_large_to_decode_is_a_frame_without_image(tmp_path):
+    session = image_session(tmp_path, ["0.png", "1.png"], 2)
+    (tmp_path / "frames" / "1.png").write_bytes(rec.huge_png())
+    frames = session_frames(session)
+    assert grey(frames) == [5, None]
+    assert frames.n_lost == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import recordings as rec
 from au3dmm.errors import SchemaError, SessionError
 from au3dmm.io.images import enlarge_linear, read_image, resize_area, write_image
 
@@ -69,3 +70,10 @@ def test_enlarging_brightness_interpolates_and_never_shrinks():
     np.testing.assert_allclose(large[3, 1:-1], np.arange(0.25, 7, 0.5), atol=1e-6)
     with pytest.raises(SchemaError, match=r"an image of \(4, 8\) cannot grow to 8x4"):
         enlarge_linear(ramp, (8, 4))
+
+
+def test_an_image_of_too_many_pixels_is_refused_in_one_line(tmp_path):
+    (tmp_path / "a.png").write_bytes(rec.huge_png())
+    with pytest.raises(SessionError, match=r"a\.png: cannot be decoded: .*; expected at most 2\^30 pixels$") as err:
+        read_image(tmp_path / "a.png")
+    assert "\n" not in str(err.value)

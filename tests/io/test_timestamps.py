@@ -18,7 +18,7 @@ def csv(tmp_path: Path, text: str) -> Path:
 
 
 FULL = (
-    "frame_index,pts_us,exposure_start_us,exposure_end_us\n0,0,-4000,4000\n1,33333,29333,37333\n3,99999,95999,103999\n"
+    "frame_index,pts_us,exposure_start_us,exposure_end_us\n0,0,-4000,4000\n1,33333,29333,37333\n2,99999,95999,103999\n"
 )
 
 
@@ -26,7 +26,7 @@ def test_all_columns_are_read(tmp_path: Path) -> None:
     stamps = read_timestamps(csv(tmp_path, FULL))
     assert stamps.frame_index.dtype == np.int32
     assert stamps.pts_us.dtype == np.int64
-    assert stamps.frame_index.tolist() == [0, 1, 3]
+    assert stamps.frame_index.tolist() == [0, 1, 2]
     assert stamps.exposures_us("exposure_start", 5).tolist() == [[-4000, 4000], [29333, 37333], [95999, 103999]]
 
 
@@ -48,7 +48,16 @@ def test_comments_empty_lines_other_columns_and_a_byte_order_mark_are_ignored(tm
         ("frame_index,pts_us\n0,1\n1,later\n", "line 3: pts_us is 'later', expected a whole number"),
         ("frame_index,pts_us\n0,1\n1\n", "line 3: pts_us is '', expected a whole number"),
         ("frame_index,pts_us\n0,5\n#\n1,5\n", "line 4: pts_us is 5 after 5, expected it to increase"),
-        ("frame_index,pts_us\n1,5\n0,9\n", "line 3: frame_index is 0 after 1"),
+        ("frame_index,pts_us\n1,5\n2,9\n", "line 2: frame_index is 1, expected 0; number the rows 0, 1, 2, "),
+        ("frame_index,pts_us\n0,5\n\n2,9\n", "line 4: frame_index is 2, expected 1; .* a row for every frame"),
+        ("frame_index,pts_us\n0,5\n0,9\n", "line 3: frame_index is 0, expected 1"),
+        ("frame_index,pts_us\n-1,5\n0,9\n", "line 2: frame_index is -1, expected 0"),
+        (f"frame_index,pts_us\n0,5\n{2**31},9\n", "line 3: frame_index is 2147483648, expected 1"),
+        (f"frame_index,pts_us\n0,5\n1,{10**20}\n", r"line 3: pts_us is 1e\+20, expected a number below 2\^62"),
+        (f"frame_index,pts_us\n{-(10**30)},5\n", r"line 2: frame_index is -1e\+30, expected a number"),
+        (f"frame_index,pts_us\n0,{'9' * 5000}\n", r"line 2: pts_us is '9{40}\.\.\.', expected a whole number"),
+        (f"frame_index,pts_us,note\n0,5,{'x' * 131_073}\n", r"not a CSV: field larger than field limit \(131072\)"),
+        ('frame_index,pts_us\n0,"5\n1,6\n', "a quoted field goes over several lines"),
         (FULL.replace("29333", "37333"), "line 3: exposure ends at 37333 us, not after its start 37333 us"),
     ],
 )

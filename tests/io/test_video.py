@@ -1,5 +1,6 @@
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -190,3 +191,12 @@ def test_a_picture_that_changes_its_size_is_refused(monkeypatch, tmp_path):
     _frames_instead(monkeypatch, [_Frame(0), _Frame(3000, (8, 4, 3))])
     with pytest.raises(SessionError, match="frame 1 is 4x8, the frames before it 4x4"):
         list(VideoFrames(tmp_path / "v.mp4"))
+
+
+def test_a_colon_in_a_relative_path_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("2024-05-01T10:30:00")
+    folder.mkdir()
+    rec.write_video(tmp_path / folder / "rgb.mp4", rec.noise_images(3))
+    assert len(list(read_frames(folder / "rgb.mp4"))) == 3
+    assert len(packet_times(folder / "rgb.mp4")) == 3

@@ -80,3 +80,11 @@ def test_a_path_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"):
         write_video(tmp_path / "file" / "a.mp4", frames(), fps=30)
+
+
+def test_a_colon_in_a_relative_path_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("2024-05-01T10:30:00")
+    folder.mkdir()
+    assert write_video(folder / "a.mp4", frames(3), fps=30) == 3
+    assert len(times(folder / "a.mp4")) == 3

@@ -172,3 +172,22 @@ def test_folders_follow_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch_home"))
     assert weights_folder() == tmp_path / "mine"
     assert torch_hub_folder() == tmp_path / "torch_home/hub/checkpoints"
+
+
+def test_a_wheel_that_is_damaged_inside_or_encrypted_is_refused(tmp_path):
+    member = MEDIAPIPE_FILES[MEDIAPIPE_DETECTION].member
+    with zipfile.ZipFile(tmp_path / "m.whl", "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr(member, bytes(range(256)) * 40)
+    whole = (tmp_path / "m.whl").read_bytes()
+    data = bytearray(whole)
+    body = 30 + len(member)
+    data[body : body + 20] = b"\xff" * 20
+    (tmp_path / "m.whl").write_bytes(data)
+    with pytest.raises(AssetError, match=r"m\.whl: not a wheel, or damaged: Error -3 while decompressing"):
+        fetch_mediapipe(tmp_path / "w", tmp_path / "m.whl")
+    data = bytearray(whole)
+    data[6] |= 1  # the flag in the member's own header, and in the directory
+    data[data.rindex(b"PK\1\2") + 8] |= 1
+    (tmp_path / "m.whl").write_bytes(data)
+    with pytest.raises(AssetError, match=r"m\.whl: not a wheel, or damaged: .* is encrypted"):
+        fetch_mediapipe(tmp_path / "w", tmp_path / "m.whl")

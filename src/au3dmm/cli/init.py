@@ -61,7 +61,7 @@ def _init_many(pattern: str, subject_id: str | None, force: bool, dry_run: bool)
     failed = 0
     for folder, (session, subject) in ids_of(folders).items():
         if (folder / MANIFEST).exists() and not force:
-            click.echo(f"{folder / MANIFEST}: there already, left as it is")
+            click.echo(f"{click.format_filename(folder / MANIFEST)}: there already, left as it is")
             continue
         try:
             _write(folder, session, subject_id or subject, force, dry_run)

@@ -76,6 +76,9 @@ class Bases:
                 raise SchemaError(f"basis: {name} has shape {value.shape}, expected {shape}")
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise SchemaError(f"basis: {name} holds values that are not finite")
+        for name, k in (("components_id", self.k_id), ("components_au", self.k_au)):
+            if k == 0:
+                raise SchemaError(f"basis: {name} has no components, expected at least one")
         if len(self.names_au) != self.k_au:
             raise SchemaError(f"basis: {len(self.names_au)} names for {self.k_au} AU components")
         if len(self.embedding.face_index) != N_LANDMARKS:

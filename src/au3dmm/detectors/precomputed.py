@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.detectors.base import DetectedFace, in_order
-from au3dmm.errors import ConfigError
+from au3dmm.errors import ConfigError, SessionError
+from au3dmm.io.frames import session_frames
 from au3dmm.io.hashing import sha256_file
 from au3dmm.io.landmark_files import read_landmark_file
 from au3dmm.io.session import LandmarksSection, Session
+from au3dmm.io.video import packet_times
 
 
 class PrecomputedDetector:
@@ -28,7 +31,7 @@ class PrecomputedDetector:
     ConfigError
         If the manifest has no ``[landmarks]``.
     SessionError
-        If the file cannot be read.
+        If the file cannot be read, or it counts frames where some of the recording's were not there to be counted.
     """
 
     name = "precomputed"
@@ -38,6 +41,8 @@ class PrecomputedDetector:
         path = session.file(section.file)
         self._identity = precomputed_identity(session)
         self._landmarks = read_landmark_file(path, section.format)
+        if self._landmarks.n_counted is not None:
+            _check_count(session, path, self._landmarks.n_counted)
         self._rows: dict[int, list[int]] = {}
         for row, frame in enumerate(self._landmarks.frame_index.tolist()):
             self._rows.setdefault(frame, []).append(row)
@@ -85,6 +90,26 @@ def precomputed_identity(session: Session) -> dict[str, Any]:
     section = landmarks_section(session)
     path = session.file(section.file)
     return {"name": "precomputed", "file": path.name, "sha256": sha256_file(path)}
+
+
+def _check_count(session: Session, path: Path, n_counted: int) -> None:
+    """Refuse landmarks that count only the frames that decode, where others lie between these: they would shift.
+
+    Decodes the recording if the count is not that of all frames.
+    """
+    frames = session_frames(session)
+    n_expected = frames.n_expected
+    if n_expected is None:  # some containers do not say
+        n_expected = len(packet_times(frames.source))
+    if n_counted == n_expected:
+        return
+    decoded = np.array([frame.image is not None for frame in frames], bool)
+    if n_counted == decoded.sum() and not decoded[:n_counted].all():
+        raise SessionError(
+            f"{path}: landmarks of {n_counted} frames without frame_index, as many as can be decoded of the"
+            f" {len(decoded)} of {frames.source}; frame {int(np.argmin(decoded))} cannot, so whose landmarks come after"
+            f" it cannot be told; expected {len(decoded)} frames, or a frame_index for each face (npz or au3dmm CSV)"
+        )
 
 
 def _or_none(value: np.floating) -> float | None:

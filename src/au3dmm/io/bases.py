@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,18 +27,22 @@ from au3dmm.io.atomic import write_bytes
 from au3dmm.io.hashing import sha256_file
 
 FORMAT_VERSION = 1
-_ARRAYS = (
-    "template",
-    "faces",
-    "components_id",
-    "components_au",
-    "stddev_id",
-    "stddev_au",
-    "landmark_face_index",
-    "landmark_barycentric",
-    "names_au",
-    "info",
-)
+_MAX_BYTES = 4 * 2**30  # of one array; a basis has a few MB
+_MAX_HEADER = 2**16  # of one array's description; 128 bytes as a rule
+_KINDS = {"fiu": "numbers", "iu": "whole numbers", "U": "text"}
+_ARRAYS = {
+    "template": (2, "fiu"),
+    "faces": (2, "iu"),
+    "components_id": (3, "fiu"),
+    "components_au": (3, "fiu"),
+    "stddev_id": (1, "fiu"),
+    "stddev_au": (1, "fiu"),
+    "landmark_face_index": (1, "iu"),
+    "landmark_barycentric": (2, "fiu"),
+    "names_au": (1, "U"),
+    "info": (0, "U"),
+}
+"""Axes and kinds (`numpy.dtype.kind`) of the arrays."""
 
 
 def write_bases(path: Path, bases: Bases) -> None:
@@ -80,24 +88,31 @@ def read_bases(path: Path) -> Bases:
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
         raise SchemaError(f"{path}: not a basis file of au3dmm: {', '.join(missing)} missing")
-    info: dict[str, Any] = json.loads(str(arrays["info"]))
+    for name, (ndim, kinds) in _ARRAYS.items():
+        array = arrays[name]
+        if array.ndim != ndim or array.dtype.kind not in kinds:
+            raise SchemaError(
+                f"{path}: {name} is {array.dtype} {array.shape}, expected {_KINDS[kinds]} in {ndim} dimensions"
+            )
+    info = _read_info(path, arrays["info"])
     if info.get("format_version") != FORMAT_VERSION:
         raise SchemaError(f"{path}: basis format {info.get('format_version')}, expected {FORMAT_VERSION}")
     try:
-        bases = Bases(
-            template=arrays["template"].astype(np.float64),
-            faces=arrays["faces"].astype(np.int32),
-            components_id=arrays["components_id"].astype(np.float64),
-            components_au=arrays["components_au"].astype(np.float64),
-            stddev_id=arrays["stddev_id"].astype(np.float64),
-            stddev_au=arrays["stddev_au"].astype(np.float64),
-            embedding=LandmarkEmbedding(
-                arrays["landmark_face_index"].astype(np.int32),
-                arrays["landmark_barycentric"].astype(np.float64),
-            ),
-            names_au=tuple(str(name) for name in arrays["names_au"]),
-            info=info,
-        )
+        with np.errstate(all="ignore"):  # what is not finite is told by Bases
+            bases = Bases(
+                template=arrays["template"].astype(np.float64),
+                faces=arrays["faces"].astype(np.int32),
+                components_id=arrays["components_id"].astype(np.float64),
+                components_au=arrays["components_au"].astype(np.float64),
+                stddev_id=arrays["stddev_id"].astype(np.float64),
+                stddev_au=arrays["stddev_au"].astype(np.float64),
+                embedding=LandmarkEmbedding(
+                    arrays["landmark_face_index"].astype(np.int32),
+                    arrays["landmark_barycentric"].astype(np.float64),
+                ),
+                names_au=tuple(_texts(path, "names_au", arrays["names_au"])),
+                info=info,
+            )
     except SchemaError as err:
         raise SchemaError(f"{path}: {err}") from err
     for name, found in (("topology_hash", bases.topology_hash()), ("landmark_hash", bases.landmark_hash())):
@@ -107,6 +122,25 @@ def read_bases(path: Path) -> Bases:
                 " mesh, landmarks and components are of different topologies"
             )
     return bases
+
+
+def _read_info(path: Path, array: np.ndarray[Any, Any]) -> dict[str, Any]:
+    try:
+        info = json.loads(_texts(path, "info", array)[0])
+    except (ValueError, RecursionError) as err:
+        raise SchemaError(f"{path}: info is not JSON: {err}; expected what write_bases writes") from err
+    if not isinstance(info, dict):
+        raise SchemaError(f"{path}: info is a JSON {type(info).__name__}, expected an object")
+    return info
+
+
+def _texts(path: Path, name: str, array: np.ndarray[Any, Any]) -> list[str]:
+    try:
+        texts = [str(text) for text in array.ravel().tolist()]
+        "".join(texts).encode()
+    except ValueError as err:  # numpy checks no code points
+        raise SchemaError(f"{path}: {name} is not Unicode text: {err}; expected what write_bases writes") from err
+    return texts
 
 
 def bases_fingerprint(path: Path) -> str:
@@ -161,18 +195,56 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
 def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read every array of an npz file; pickled objects are refused.
 
+    `numpy.load` reserves memory for whatever an array's header declares; here it must fit the file first.
+
     Raises
     ------
     SchemaError
-        If the file is missing, is not an npz, is cut short, or holds pickled objects.
+        If the file is missing, is not an npz, is cut short or damaged, or holds pickled objects.
     """
     try:
-        # numpy leaves the file open if the archive turns out to be cut short, so we open it ourselves
-        with path.open("rb") as f, np.load(f, allow_pickle=False) as z:
-            return {name: z[name] for name in z.files}
+        with path.open("rb") as f, zipfile.ZipFile(f) as z:
+            return dict(_read_member(z, member) for member in z.infolist())
     except FileNotFoundError as err:
         raise SchemaError(f"{path}: no such file") from err
     except OSError as err:
         raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
-    except (ValueError, zipfile.BadZipFile, EOFError, AttributeError) as err:
-        raise SchemaError(f"{path}: not an npz file of plain arrays, or cut short: {err}") from err
+    except _DAMAGE as err:
+        reason = " ".join(str(err).split())[:200] or type(err).__name__
+        raise SchemaError(f"{path}: not an npz file of plain arrays, or cut short: {reason}; write it anew") from err
+
+
+# what zipfile, zlib and numpy make of damaged bytes; RuntimeError: encrypted, or nested too deeply
+_DAMAGE = (
+    *(ValueError, OverflowError, EOFError, MemoryError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
+)
+
+
+def _read_member(z: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[str, np.ndarray[Any, Any]]:
+    """Return the name and array of one member whose header declares the bytes that follow it."""
+    name, dot, ending = member.filename.rpartition(".")
+    if not dot or ending != "npy":
+        raise ValueError(f"{member.filename!r} in it is no .npy array")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name!r} is compressed by method {member.compress_type}, which numpy does not write")
+    with z.open(member) as f:
+        head = io.BytesIO(f.read(_MAX_HEADER))
+    version = np.lib.format.read_magic(head)
+    if version not in _HEADERS:
+        raise ValueError(f"{name!r} has npy version {version}, expected one of {', '.join(map(str, _HEADERS))}")
+    shape, _, dtype = _HEADERS[version](head)
+    if dtype.hasobject or (not dtype.itemsize and 0 not in shape):
+        raise ValueError(f"{name!r} is of {dtype}, pickled or without size; expected numbers or text")
+    declared, there = math.prod(shape) * dtype.itemsize, member.file_size - head.tell()
+    if min(shape, default=0) < 0 or declared != there or declared > _MAX_BYTES:
+        raise ValueError(
+            f"{name!r} declares {dtype} {shape}, {declared} bytes, and has {there}; at most 4 GiB are read"
+        )
+    with z.open(member) as f:
+        array: np.ndarray[Any, Any] = np.lib.format.read_array(f, allow_pickle=False)
+        f.read()  # to the end, where the checksum is compared
+    return name, array
+
+
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -26,7 +26,7 @@ class Frame(NamedTuple):
     Attributes
     ----------
     frame_index : int
-        As in the timestamps CSV; without one, counted from 0.
+        Row of the timestamps CSV; without one, counted from 0.
     t_rgb_us : int
         The middle of its exposure on the RGB clock, us.
     image : (H, W, 3) uint8 array or None
@@ -226,7 +226,9 @@ def _match_images(folder: Path, csv: Path, frame_index: NDArray[np.int32]) -> li
     if not folder.is_dir():
         raise SessionError(f"{folder}: a file, expected a folder of images; name a video with rgb.file")
     files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-    files.sort(key=lambda p: natural_key(p.name))
+    files.sort(
+        key=lambda p: (natural_key(p.name), p.name)
+    )  # f1, f01 and F1 have one key: the folder's order is no order
     n_rows = len(frame_index)
     if not files:
         raise SessionError(f"{folder}: no images in it; expected {n_rows} named {', '.join(IMAGE_SUFFIXES)}")
@@ -244,6 +246,6 @@ def _match_images(folder: Path, csv: Path, frame_index: NDArray[np.int32]) -> li
     if not by_number or not set(by_number) <= set(frame_index.tolist()):
         raise SessionError(
             f"{folder}: {len(files)} images, but {csv} has {n_rows} rows, and the last number in the images' names is"
-            " not always a frame_index, so which ones are missing cannot be told"
+            f" not always a frame_index (0 to {n_rows - 1}, each once), so which ones are missing cannot be told"
         )
     return [by_number.get(int(index)) for index in frame_index]

@@ -31,10 +31,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         data = path.read_bytes()
     except OSError as err:
         raise SessionError(f"{path}: cannot be read: {os_reason(err)}") from err
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as err:  # more pixels than OpenCV allows, or than memory holds
+        raise SessionError(f"{path}: cannot be decoded: {_reason(err)}; expected at most 2^30 pixels") from err
     if image is None:
         raise SessionError(f"{path}: not an image that can be decoded ({len(data)} bytes); expected PNG or JPEG")
     return np.ascontiguousarray(image[..., ::-1], dtype=np.uint8)
+
+
+def _reason(err: cv2.error) -> str:
+    return " ".join(str(err.err or err).split())
 
 
 def write_image(path: Path, image: NDArray[np.uint8], *, quality: int = 92) -> None:

@@ -41,6 +41,9 @@ class LandmarkFile:
         Dense landmarks, from our own table only.
     has_z : bool
         Whether z is in the file.
+    n_counted : int or None
+        Frames that whoever made the file counted as it read them (OpenFace, py-feat, an npz without ``frame_index``);
+        None if the file names each ``frame_index``. A frame that could not be decoded was not counted.
     """
 
     format: str
@@ -51,6 +54,7 @@ class LandmarkFile:
     detection_score: NDArray[np.float32]
     dense_px: NDArray[np.float32] | None
     has_z: bool
+    n_counted: int | None = None
 
 
 def read_landmark_file(path: Path, kind: Format = "auto") -> LandmarkFile:
@@ -139,7 +143,13 @@ def _read_openface(columns: _Columns) -> LandmarkFile:
     frame = columns.get("frame")[:, 0] - 1
     keep = columns.get("success")[:, 0] > 0
     return _collect(
-        columns.path, "openface", frame, columns.points("x", "y"), score=columns.get("confidence")[:, 0], keep=keep
+        columns.path,
+        "openface",
+        frame,
+        columns.points("x", "y"),
+        score=columns.get("confidence")[:, 0],
+        keep=keep,
+        counted=True,
     )
 
 
@@ -152,6 +162,7 @@ def _read_pyfeat(columns: _Columns) -> LandmarkFile:
         columns.points("x", "y"),
         box=np.concatenate([rect[:, :2], rect[:, :2] + rect[:, 2:]], axis=1),
         detection=columns.get("FaceScore")[:, 0],
+        counted=True,
     )
 
 
@@ -179,7 +190,7 @@ def _read_npz(path: Path) -> LandmarkFile:
     for name, array in (("frame_index", frame), ("score", score)):
         if array is not None and (array.shape != (len(points),) or array.dtype.kind not in "fiu"):
             raise SessionError(f"{path}: {name} is {array.dtype} {array.shape}; expected numbers ({len(points)},)")
-    return _collect(path, "au3dmm", frame, points, score=score)
+    return _collect(path, "au3dmm", frame, points, score=score, counted="frame_index" not in arrays)
 
 
 def _read_own_table(path: Path) -> LandmarkFile:
@@ -214,16 +225,18 @@ def _collect(
     keep: NDArray[np.bool_] | None = None,
     box: NDArray[np.float64] | None = None,
     detection: NDArray[np.float64] | None = None,
+    counted: bool = False,
 ) -> LandmarkFile:
     """Leave out failed faces and fill in what a file does not have."""
     xyz = np.zeros((len(points), N_LANDMARKS, 3), np.float32)
-    xyz[..., : points.shape[2]] = points
+    with np.errstate(all="ignore"):  # what is not finite in float32 is left out below
+        xyz[..., : points.shape[2]] = points
     number = np.asarray(frame, np.float64)
-    whole = np.isfinite(number) & (number == np.round(number)) & (number >= 0)
+    whole = np.isfinite(number) & (number == np.round(number)) & (number >= 0) & (number < 2**31)
     if not whole.all():
         raise SessionError(
             f"{path}: frame number {number[np.argmin(whole)]:g} in row {int(np.argmin(whole))}; expected whole numbers"
-            f" from {1 if kind == 'openface' else 0}"
+            f" from {1 if kind == 'openface' else 0}, below 2^31"
         )
     good = np.isfinite(xyz).all((1, 2)) & (True if keep is None else keep)
     xyz = xyz[good]
@@ -239,6 +252,7 @@ def _collect(
         detection_score=unknown if detection is None else detection[good].astype(np.float32),
         dense_px=None,
         has_z=points.shape[2] == 3,
+        n_counted=int(number.max(initial=-1)) + 1 if counted else None,
     )
 
 

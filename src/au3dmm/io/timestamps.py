@@ -17,6 +17,7 @@ Convention = Literal["exposure_midpoint", "exposure_start", "exposure_end"]
 
 _REQUIRED = ("frame_index", "pts_us")
 _EXPOSURE = ("exposure_start_us", "exposure_end_us")
+_LIMIT = 2**62  # the difference of two times below it is an int64
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Timestamps:
     Attributes
     ----------
     frame_index : (N,) int32 array
-        Strictly increasing.
+        0, 1, 2, ...
     pts_us : (N,) int64 array
         Strictly increasing; which instant of the exposure they name is stated in the session's manifest.
     exposure_start_us, exposure_end_us : (N,) int64 array or None
@@ -77,12 +78,14 @@ class Timestamps:
 def read_timestamps(path: Path) -> Timestamps:
     """Read a CSV with the columns ``frame_index, pts_us`` and optionally ``exposure_start_us, exposure_end_us``.
 
-    Other columns, empty lines and lines that begin with ``#`` are ignored.
+    Other columns, empty lines and lines that begin with ``#`` are ignored. Rows are numbered 0, 1, 2, ...: whatever
+    else counts frames (a landmark file, the names of images) means rows.
 
     Raises
     ------
     SessionError
-        If the file cannot be read, lacks a column, holds something else than whole numbers, or goes backwards.
+        If the file cannot be read, lacks a column, holds something else than whole numbers, numbers its rows
+        otherwise, or goes backwards.
     """
     names, rows, lines = _read_rows(path)
     wanted = list(_REQUIRED)
@@ -96,8 +99,8 @@ def read_timestamps(path: Path) -> Timestamps:
             raise SessionError(f"{path}: no column {name!r}; {hint}")
         at = names.index(name)
         columns[name] = np.array([_whole(path, line, name, row, at) for line, row in zip(lines, rows, strict=True)])
-    for name in _REQUIRED:
-        _check_increasing(path, name, columns[name], lines)
+    _check_numbered(path, columns["frame_index"], lines)
+    _check_increasing(path, "pts_us", columns["pts_us"], lines)
     if "exposure_start_us" not in columns:
         return Timestamps(columns["frame_index"].astype(np.int32), columns["pts_us"])
     start, end = columns["exposure_start_us"], columns["exposure_end_us"]
@@ -124,19 +127,38 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     ]  # fmt: skip
     if not kept:
         raise SessionError(f"{path}: empty, expected a CSV with the columns {', '.join(_REQUIRED + _EXPOSURE)}")
-    table = list(csv.reader(line for _, line in kept))
+    try:
+        table = list(csv.reader(line for _, line in kept))
+    except csv.Error as err:
+        raise SessionError(f"{path}: not a CSV: {err}; expected a CSV of timestamps") from err
     names = [name.strip() for name in table[0]]
     if len(table) == 1:
         raise SessionError(f"{path}: a header but no rows, expected one row per RGB frame")
+    if len(table) != len(kept):  # rows could no longer be named by their lines
+        raise SessionError(f"{path}: a quoted field goes over several lines; expected one line per RGB frame")
     return names, table[1:], [number for number, _ in kept[1:]]
 
 
 def _whole(path: Path, line: int, name: str, row: list[str], at: int) -> int:
     text = row[at].strip() if at < len(row) else ""
     try:
-        return int(text)
+        value = int(text)
     except ValueError as err:
-        raise SessionError(f"{path}: line {line}: {name} is {text!r}, expected a whole number") from err
+        found = text if len(text) <= 40 else text[:40] + "..."
+        raise SessionError(f"{path}: line {line}: {name} is {found!r}, expected a whole number") from err
+    if not -_LIMIT < value < _LIMIT:
+        raise SessionError(f"{path}: line {line}: {name} is {value:.3g}, expected a number below 2^62; is the unit us?")
+    return value
+
+
+def _check_numbered(path: Path, values: NDArray[np.int64], lines: list[int]) -> None:
+    wrong = np.flatnonzero(values != np.arange(len(values)))
+    if len(wrong):
+        i = int(wrong[0])
+        raise SessionError(
+            f"{path}: line {lines[i]}: frame_index is {values[i]}, expected {i}; number the rows 0, 1, 2, ..., with a"
+            " row for every frame"
+        )
 
 
 def _check_increasing(path: Path, name: str, values: NDArray[np.int64], lines: list[int]) -> None:

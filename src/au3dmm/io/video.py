@@ -173,7 +173,8 @@ def _open(path: Path) -> Iterator[tuple[Any, Any]]:
     if size == 0:
         raise SessionError(f"{path}: empty (0 bytes), expected a video")
     try:
-        container = av.open(str(path))
+        # FFmpeg takes what comes before a colon for a protocol, unless a slash comes earlier: an absolute path
+        container = av.open(str(path.absolute()))
     except av.error.FFmpegError as err:
         raise SessionError(f"{path}: cannot be read as a video: {_why(path, err)}") from err
     with container:

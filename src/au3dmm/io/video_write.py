@@ -83,7 +83,8 @@ def _encode(
     clock = None if times is None else iter(times)
     options = {"movflags": "+faststart", "fflags": "+bitexact", "video_track_timescale": "1000000"}
     options["movie_timescale"] = "1000000"  # the edit list that keeps the start offset counts in this one
-    with av.open(str(tmp), "w", format="mp4", options=options) as container:
+    # FFmpeg takes what comes before a colon for a protocol, unless a slash comes earlier: an absolute path
+    with av.open(str(tmp.absolute()), "w", format="mp4", options=options) as container:
         for image in frames:
             if stream is None:
                 if image.ndim != 3 or image.shape[2] != 3 or image.shape[0] % 2 or image.shape[1] % 2:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -232,7 +233,7 @@ def _models_of_wheel(wheel: Path) -> dict[str, bytes]:
         raise AssetError(f"{wheel}: cannot be read: {os_reason(err)}") from err
     except KeyError as err:
         raise AssetError(f"{wheel}: no {published.member} in it; expected the wheel of {MEDIAPIPE_PACKAGE}") from err
-    except (zipfile.BadZipFile, NotImplementedError) as err:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as err:  # RuntimeError: encrypted, unknown method
         raise AssetError(f"{wheel}: not a wheel, or damaged: {err}; expected {MEDIAPIPE_PACKAGE}") from err
     for name, data in models.items():
         found, expected = hashlib.sha256(data).hexdigest(), MEDIAPIPE_FILES[name].sha256
