@@ -34,7 +34,7 @@ def overlay_sheet(
     fitted_landmarks_px: NDArray[np.floating] | None = None,
     captions: Sequence[str] | None = None,
     title: str = "",
-    cell_px: int = 320,
+    cell_px: int = 360,
     columns: int = 2,
 ) -> NDArray[np.uint8]:
     """Draw a few frames: on the left of each cell the landmarks, on the right the fitted mesh, half transparent.
@@ -106,7 +106,7 @@ def frame_caption(frame_index: int, t_us: int, status: str, rmse_px: float | Non
     Examples
     --------
     >>> frame_caption(12, 466_667, "ok", 1.234, 0.0123)
-    'frame 12   0.467 s   rmse 1.23 px, 1.2 % of eye distance'
+    'frame 12   0.467 s   rmse 1.23 px, 1.2 % of outer eye distance'
     >>> frame_caption(13, 500_000, "no_face", None, None)
     'frame 13   0.500 s   no_face'
     """
@@ -114,7 +114,7 @@ def frame_caption(frame_index: int, t_us: int, status: str, rmse_px: float | Non
     if status != "ok":
         parts.append(status)
     if rmse_px is not None and np.isfinite(rmse_px):
-        share = f", {rmse_iod:.1%} of eye distance" if rmse_iod is not None and np.isfinite(rmse_iod) else ""
+        share = f", {rmse_iod:.1%} of outer eye distance" if rmse_iod is not None and np.isfinite(rmse_iod) else ""
         parts.append(f"rmse {rmse_px:.2f} px" + share.replace("%", " %"))
     return "   ".join(parts)
 
@@ -151,17 +151,16 @@ def _cut(frame: NDArray[np.uint8], corner: NDArray[np.float64], zoom: float, cel
 
 def _draw_landmarks(image: NDArray[np.uint8], detected: NDArray[np.float64], fitted: NDArray[np.float64]) -> None:
     # rings first, so that what was detected is never hidden by what was fitted to it
-    _dots(image, fitted, _PAPER, 4.2, 3)
-    _dots(image, fitted, FITTED, 4.2, 1)
+    _dots(image, fitted, _PAPER, 3.0, 2)
+    _dots(image, fitted, FITTED, 3.0, 1)
     scale = 1 << _SUBPIXEL
-    for colour, width in ((_HALO, 3), (DETECTED, 1)):
-        for name, group in GROUPS.items():
-            points = detected[list(group)]
-            if np.isfinite(points).all():
-                line = np.rint(points * scale).astype(np.int32)
-                cv2.polylines(image, [line], name in _CLOSED, colour, width, cv2.LINE_AA, _SUBPIXEL)
-    _dots(image, detected, _HALO, 2.6, -1)
-    _dots(image, detected, DETECTED, 1.9, -1)
+    for name, group in GROUPS.items():
+        points = detected[list(group)]
+        if np.isfinite(points).all():
+            line = np.rint(points * scale).astype(np.int32)
+            cv2.polylines(image, [line], name in _CLOSED, DETECTED, 1, cv2.LINE_AA, _SUBPIXEL)
+    _dots(image, detected, _HALO, 2.0, -1)
+    _dots(image, detected, DETECTED, 1.4, -1)
 
 
 def _dots(
