@@ -224,7 +224,8 @@ def validate_toml(model: type[T], data: dict[str, Any], path: Path) -> T:
 def _explain(model: type[BaseModel], problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"]) or "file"
     if problem["type"] != "extra_forbidden":
-        found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+        # a whole section is no help: the names of what is wrong in it are in the message
+        found = "" if isinstance(problem["input"], dict | list) else f", found {problem['input']!r}"
         message = problem["msg"].removeprefix("Value error, ")
         return f"{where}: {message[0].lower() + message[1:]}{found}"
     names = _names_beside(model, problem["loc"])

@@ -188,6 +188,25 @@ def test_init_with_a_glob_describes_many_folders_and_tells_of_those_it_cannot(au
     assert "no folder matches" in au3dmm("init", "--glob", f"{tmp_path}/none*/").error
 
 
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names must be Unicode there")
+def test_init_tells_in_one_line_of_names_that_are_not_utf8(au3dmm, tmp_path):
+    odd = os.fsdecode(b"K\xf6ln")
+    for name in ("S01", odd, f"{odd}2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "face.mp4").touch()
+    (tmp_path / "S01" / "face.mp4").rename(tmp_path / "S01" / f"{odd}.mp4")
+    answer = au3dmm("init", tmp_path / "S01")
+    assert answer.code == 2
+    assert "S01/K\\udcf6ln.mp4': the name is not UTF-8" in answer.error
+    assert not (tmp_path / "S01" / "session.toml").exists()
+    assert "K\\udcf6ln': the name is not UTF-8" in au3dmm("init", tmp_path / odd).error
+    for name in (odd, f"{odd}2"):
+        (tmp_path / name / "session.toml").touch()
+    answer = au3dmm("init", "--glob", f"{tmp_path}/K*/")
+    assert answer.code == 0
+    assert answer.out.count("there already, left as it is") == 2
+
+
 def test_doctor_says_whether_label_can_run_and_what_to_do(au3dmm, monkeypatch, tmp_path):
     from au3dmm import doctor
 

@@ -1,3 +1,7 @@
+import io
+import os
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -48,6 +52,14 @@ def test_landmarks_of_another_annotation_are_refused(tmp_path):
         read_bases(path)
 
 
+def test_a_basis_in_millimetres_is_refused(tmp_path):
+    path = tmp_path / "b.npz"
+    write_bases(path, small_bases())
+    changed(path, template=(1000 * small_bases().template).astype(np.float32))
+    with pytest.raises(SchemaError, match=r"outer eye corners of the template are 90.*: everything is in metres"):
+        read_bases(path)
+
+
 def test_numbers_that_are_not_finite_are_refused(tmp_path):
     path = tmp_path / "b.npz"
     write_bases(path, small_bases())
@@ -79,3 +91,149 @@ def test_pickled_objects_are_refused_not_run(tmp_path):
     np.savez(tmp_path / "bomb.npz", template=np.array([Bomb()], dtype=object))
     with pytest.raises(SchemaError, match="plain arrays"):
         read_bases(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("template", np.float32(1), r"template is float32 \(\), expected numbers in 2 dimensions"),
+        ("template", np.full((68, 3), "x"), r"template is <U1 \(68, 3\), expected numbers"),
+        ("template", np.zeros((68, 3), complex), "template is complex128"),
+        ("faces", np.zeros((5, 3)), r"faces is float64 \(5, 3\), expected whole numbers in 2 dimensions"),
+        ("components_au", np.zeros((12, 68)), r"components_au is float64 \(12, 68\), expected numbers in 3 dimensions"),
+        ("stddev_id", np.float64(1), r"stddev_id is float64 \(\)"),
+        ("landmark_face_index", np.int32(1), r"landmark_face_index is int32 \(\)"),
+        ("names_au", np.array("AU1"), r"names_au is <U3 \(\), expected text in 1 dimensions"),
+        ("names_au", np.arange(12), r"names_au is int64 \(12,\), expected text"),
+        ("names_au", np.array(["\ud800"] * 12), r"names_au holds U\+D800, expected Unicode text"),
+        ("names_au", np.full(12, 0x7FFFFFFF, np.uint32).view("<U1"), r"names_au holds U\+7FFFFFFF, expected"),
+        ("info", np.array(["{}"]), r"info is <U2 \(1,\), expected text in 0 dimensions"),
+        ("info", np.array("{no"), "info is not JSON: "),
+        ("info", np.array("[" * 100_000), "info is not JSON: "),
+        ("info", np.array("[1]"), "info is a JSON list, expected an object"),
+        ("components_id", np.zeros((0, 68, 3)), r"stddev_id has shape \(8,\), expected \(0,\)"),
+    ],
+)
+def test_arrays_of_another_form_are_refused_by_name(tmp_path, name, array, message):
+    path = tmp_path / "b.npz"
+    write_bases(path, small_bases())
+    changed(path, **{name: np.asarray(array)})
+    with pytest.raises(SchemaError, match=rf"b\.npz: .*{message}") as err:
+        read_bases(path)
+    assert "\n" not in str(err.value)
+
+
+def test_a_basis_file_without_components_is_refused(tmp_path):
+    path = tmp_path / "b.npz"
+    write_bases(path, small_bases())
+    changed(path, components_id=np.zeros((0, 68, 3)), stddev_id=np.zeros(0))
+    with pytest.raises(SchemaError, match=r"b\.npz: basis: components_id has no components, expected at least one"):
+        read_bases(path)
+
+
+def test_numbers_that_only_a_cast_finds_wrong_are_refused(tmp_path):
+    path = tmp_path / "b.npz"
+    write_bases(path, small_bases())
+    signalling = np.full((68, 3), 0x7F800001, np.uint32).view(np.float32)
+    changed(path, template=signalling)
+    with pytest.raises(SchemaError, match="template holds values that are not finite"):
+        read_bases(path)
+
+
+@pytest.mark.parametrize("only_the_directory", [False, True])
+def test_damaged_bytes_give_an_error_or_the_same_arrays(tmp_path, only_the_directory):
+    write_bases(tmp_path / "whole.npz", small_bases())
+    whole, expected = (tmp_path / "whole.npz").read_bytes(), read_npz(tmp_path / "whole.npz")
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        for at in rng.integers(len(data) - 900 if only_the_directory else 0, len(data), 20):
+            data[at] = rng.integers(256)
+        (tmp_path / "b.npz").write_bytes(data)
+        try:
+            found = read_npz(tmp_path / "b.npz")
+        except SchemaError:
+            refused += 1
+        else:
+            assert found.keys() == expected.keys()
+            assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    assert refused > 250
+
+
+def npy(array):
+    """The bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def with_header(text, data=b""):
+    """The bytes of a .npy file with any header."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + data
+
+
+BIG = "{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000,), }\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (with_header(BIG, bytes(800)), r"'x' declares float64 \(10000000000000,\), 80000000000000 bytes, and has 800;"),
+        (with_header(BIG.replace("10000000000000", "-100"), bytes(800)), "'x' declares"),
+        (with_header(BIG.replace("10000000000000,", "0, " + "9" * 30)), "not an npz file of plain arrays"),
+        (with_header(BIG.replace("<f8", "<U0")), "'x' is of <U0, pickled or without size"),
+        (with_header(BIG.replace("(", "((((")), "not an npz file of plain arrays"),
+        (with_header("(" * 5000), "not an npz file of plain arrays"),
+        (with_header("{" + " " * 20_000 + "}"), "not an npz file of plain arrays"),
+        (npy(np.arange(9))[:-1], "'x' declares int64 .9,., 72 bytes, and has 71;"),
+        (npy(np.arange(9)) + b"x", "72 bytes, and has 73;"),
+        (npy(np.arange(9))[:20], "not an npz file of plain arrays"),
+        (b"\x93NUMPY\x09\x00" + bytes(90), r"'x' has npy version \(9, 0\), expected one of \(1, 0\), \(2, 0\)"),
+    ],
+    ids=lambda value: "npy" if isinstance(value, bytes) else None,
+)
+def test_an_array_that_is_not_what_its_header_declares_is_refused_before_memory_is_reserved(tmp_path, content, message):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as z:
+        z.writestr("x.npy", content)
+    with pytest.raises(SchemaError, match=rf"x\.npz: .*{message}") as err:
+        read_npz(tmp_path / "x.npz")
+    assert "\n" not in str(err.value)
+    assert len(str(err.value)) < 300 + len(os.fspath(tmp_path))
+
+
+def test_members_that_are_no_arrays_encrypted_or_otherwise_compressed_are_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as z:
+        z.writestr("notes.txt", "hello")
+    with pytest.raises(SchemaError, match=r"'notes\.txt' in it is no \.npy array"):
+        read_npz(path)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as z:
+        z.writestr("x.npy", npy(np.arange(3)))
+    with pytest.raises(SchemaError, match="'x' is compressed by method 14, which numpy does not write"):
+        read_npz(path)
+    write_npz(path, {"x": np.arange(3)})
+    data = bytearray(path.read_bytes())
+    data[6] |= 1  # the flag in the member's own header, and in the directory
+    data[data.rindex(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(SchemaError, match=r"x\.npz: .* is encrypted"):
+        read_npz(path)
+
+
+def test_arrays_that_numpy_writes_are_read(tmp_path):
+    arrays = {
+        "numbers": np.arange(6.0).reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "nothing": np.zeros((0, 3)),
+        "scalar": np.array(5),
+        "text": np.array(["a", "Köln"]),
+        "big_endian": np.arange(4, dtype=">i4"),
+    }
+    for name, save in (("a.npz", np.savez), ("b.npz", np.savez_compressed)):
+        save(tmp_path / name, **arrays)
+        found = read_npz(tmp_path / name)
+        assert found.keys() == arrays.keys()
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(found[key], array)
+            assert found[key].dtype == array.dtype

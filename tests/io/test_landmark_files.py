@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -36,6 +38,7 @@ def test_an_npz_of_every_frame_is_read(tmp_path):
     np.testing.assert_array_equal(found.box_px, around(POINTS))
     assert np.isnan(found.landmark_score).all()
     assert found.has_z
+    assert found.n_counted == 3
 
 
 def test_an_npz_of_some_frames_in_the_plane_is_read(tmp_path):
@@ -48,6 +51,7 @@ def test_an_npz_of_some_frames_in_the_plane_is_read(tmp_path):
     assert not found.landmarks_px[..., 2].any()
     np.testing.assert_array_equal(found.landmark_score, np.float32([0.9, 0.7]))
     assert not found.has_z
+    assert found.n_counted is None
 
 
 def test_an_npz_with_pickled_objects_is_refused(tmp_path):
@@ -64,6 +68,7 @@ def test_an_npz_with_pickled_objects_is_refused(tmp_path):
         ({"landmarks": POINTS, "frame_index": [0]}, r"frame_index is int64 \(1,\); expected numbers \(3,\)"),
         ({"landmarks": POINTS, "frame_index": [0, 1.5, 2]}, "frame number 1.5 in row 1; expected whole numbers"),
         ({"landmarks": POINTS, "frame_index": [0, -1, 2]}, "frame number -1 in row 1"),
+        ({"landmarks": POINTS, "frame_index": [0, 2**31, 2]}, r"number 2.14748e\+09 in row 1; .* from 0, below 2\^31"),
     ],
 )
 def test_an_npz_of_another_form_is_refused(tmp_path, arrays, message):
@@ -80,6 +85,7 @@ def test_a_plain_csv_is_read(tmp_path):
     np.testing.assert_allclose(found.landmarks_px, POINTS, atol=1e-4)
     assert found.landmark_score.tolist() == [0.5] * 3
     assert found.format == "au3dmm"
+    assert found.n_counted is None
 
 
 def test_an_openface_csv_counts_from_one_and_drops_failures(tmp_path):
@@ -92,6 +98,7 @@ def test_an_openface_csv_counts_from_one_and_drops_failures(tmp_path):
     assert not found.landmarks_px[..., 2].any()
     np.testing.assert_allclose(found.landmark_score, [0.9, 0.7], atol=1e-6)
     assert not found.has_z
+    assert found.n_counted == 3
 
 
 def test_a_pyfeat_csv_brings_its_boxes_and_may_lack_faces(tmp_path):
@@ -104,6 +111,7 @@ def test_a_pyfeat_csv_brings_its_boxes_and_may_lack_faces(tmp_path):
     assert found.frame_index.tolist() == [0, 1]
     assert found.box_px.tolist() == [[10, 20, 40, 60]] * 2
     np.testing.assert_allclose(found.detection_score, 0.99)
+    assert found.n_counted == 3
 
 
 def test_our_own_table_comes_back_with_scores_and_dense_points(tmp_path):
@@ -180,3 +188,24 @@ def test_a_binary_csv_is_refused(tmp_path):
     (tmp_path / "l.csv").write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(SessionError, match="not a CSV"):
         read_landmark_file(tmp_path / "l.csv")
+
+
+def test_a_damaged_npz_is_refused_and_reserves_no_memory(tmp_path):
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10000000000000, 68, 3), }\n"
+    with zipfile.ZipFile(tmp_path / "l.npz", "w") as z:
+        z.writestr("landmarks.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(SessionError, match=r"l\.npz: .*'landmarks' declares float64 .* and has 0;"):
+        read_landmark_file(tmp_path / "l.npz")
+    np.savez_compressed(tmp_path / "l.npz", landmarks=POINTS)
+    data = bytearray((tmp_path / "l.npz").read_bytes())
+    data[60:80] = b"\xff" * 20
+    (tmp_path / "l.npz").write_bytes(data)
+    with pytest.raises(SessionError, match=r"l\.npz: not an npz file of plain arrays"):
+        read_landmark_file(tmp_path / "l.npz")
+
+
+def test_landmarks_beyond_float32_are_left_out(tmp_path):
+    points = POINTS.astype(np.float64)
+    points[1, 5, 0] = 1e300
+    np.savez(tmp_path / "l.npz", landmarks=points)
+    assert read_landmark_file(tmp_path / "l.npz").frame_index.tolist() == [0, 2]

@@ -119,6 +119,13 @@ def test_events_without_a_word_on_clocks_are_refused(tmp_path):
         read_session(tmp_path)
 
 
+def test_rgb_times_on_the_event_clock_need_no_sync(tmp_path):
+    path = write_manifest(tmp_path)
+    text = path.read_text().replace('[sync]\nmethod = "start"\n', "")
+    path.write_text(text.replace('file = "rgb.mp4"', 'file = "rgb.mp4"\nclock = "event"'))
+    assert read_session(tmp_path).manifest.rgb.clock == "event"
+
+
 def test_own_notes_are_welcome(tmp_path):
     write_manifest(tmp_path, '[notes]\nlens = "16 mm"\n[source]\nlicence = "CC-BY-4.0"')
     assert read_session(tmp_path).manifest.notes == {"lens": "16 mm"}

@@ -99,20 +99,20 @@ def test_every_frame_has_a_row_with_its_status(tmp_path, fake):
 
 def test_metadata_says_what_made_it_and_what_it_is_in(tmp_path, fake):
     fake(lambda i: [(0, 0.9)])
-    session, _ = record(tmp_path, focal_px=700.0)
+    session, _ = record(tmp_path)
     stamp = {"fingerprint": "abc", "inputs": {"session:rgb": "x"}}
     counts, _ = run(session / "session.toml", tmp_path / "l.parquet", stamp=stamp)
     meta = read_metadata(tmp_path / "l.parquet")
     assert meta["stage"] == "detect"
     assert meta["fingerprint"] == "abc"
-    assert meta["image"] == {"width": 64, "height": 48, "focal_px": 700.0}
+    assert meta["image"] == {"width": 64, "height": 48}
     assert meta["detector"] == {"name": "fake"}
     assert meta["counts"] == counts
     assert meta["params"]["detector"] == "mediapipe"
     assert meta["landmark_scheme"] == "ibug68"
     assert str(tmp_path) not in str(meta)
     track = read_landmark_track(tmp_path / "l.parquet")
-    assert (track.width, track.height, track.focal_px) == (64, 48, 700.0)
+    assert (track.width, track.height) == (64, 48)
 
 
 def test_dense_points_are_kept(tmp_path, fake):
@@ -177,7 +177,7 @@ def test_a_manifest_that_states_another_size_is_reported(tmp_path, fake, caplog)
     fake(lambda i: [(0, 0.9)])
     session, _ = record(tmp_path, width=640, height=48)
     run(session, tmp_path / "l.parquet")
-    assert "the frames are 64x48, the manifest says 640x48" in caplog.text
+    assert "rgb.width is 640 in session.toml, 64 in the frames" in caplog.text
 
 
 def test_a_video_of_which_nothing_decodes_is_an_error_and_writes_nothing(tmp_path, fake):

@@ -106,7 +106,7 @@ def test_shared_clocks_differ_by_the_stated_offset(tmp_path: Path) -> None:
     result = run(tmp_path, sync='method = "shared"\noffset_us = 15000000')
     assert (result["method"], result["offset_us"], result["drift_ppm"]) == ("shared", 15_000_000.0, 0.0)
     assert result["residual_us"] is result["uncertainty_us"] is result["n_matched"] is None
-    implied = run(tmp_path, T_RGB + 15_000_000, sync="", rgb='clock = "events"')
+    implied = run(tmp_path, T_RGB + 15_000_000, sync="", rgb='clock = "event"')
     assert (implied["method"], implied["offset_us"]) == ("shared", 0.0)
 
 

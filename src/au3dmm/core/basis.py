@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding, landmark_positions
+from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding, eye_distance, landmark_positions
 from au3dmm.errors import SchemaError
 
 
@@ -26,6 +26,9 @@ def landmark_hash(embedding: LandmarkEmbedding) -> str:
     h = hashlib.sha256(np.ascontiguousarray(embedding.face_index, dtype="<i4").tobytes())
     h.update(np.ascontiguousarray(np.round(embedding.barycentric * 1e6), dtype="<i4").tobytes())
     return h.hexdigest()
+
+
+_EYES_M = (0.03, 0.3)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,14 @@ class Bases:
             raise SchemaError(f"basis: {len(self.embedding.face_index)} landmarks, expected the {N_LANDMARKS} of iBUG")
         if self.faces.size and not 0 <= self.faces.min() <= self.faces.max() < v:
             raise SchemaError(f"basis: a triangle names vertex {self.faces.max()}, but there are {v}")
-        landmark_positions(self.template, self.faces, self.embedding)
+        landmarks = landmark_positions(self.template, self.faces, self.embedding)
+        # 89 mm on average; anything near is a head in metres, and millimetres or centimetres are far off
+        eyes = float(eye_distance(landmarks))
+        if not _EYES_M[0] <= eyes <= _EYES_M[1]:
+            raise SchemaError(
+                f"basis: the outer eye corners of the template are {eyes:.4g} apart, expected"
+                f" {_EYES_M[0]} to {_EYES_M[1]}: everything is in metres"
+            )
 
     @property
     def k_id(self) -> int:

@@ -16,7 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from au3dmm.io.hashing import sha256_file
 FORMAT_VERSION = 1
 _MAX_BYTES = 4 * 2**30  # of one array; a basis has a few MB
 _MAX_HEADER = 2**16  # of one array's description; 128 bytes as a rule
+_END = 22  # bytes of the record that ends a zip's directory, before the comment
 _KINDS = {"fiu": "numbers", "iu": "whole numbers", "U": "text"}
 _ARRAYS = {
     "template": (2, "fiu"),
@@ -97,6 +98,7 @@ def read_bases(path: Path) -> Bases:
     info = _read_info(path, arrays["info"])
     if info.get("format_version") != FORMAT_VERSION:
         raise SchemaError(f"{path}: basis format {info.get('format_version')}, expected {FORMAT_VERSION}")
+    names_au = tuple(_texts(path, "names_au", arrays["names_au"]))
     try:
         with np.errstate(all="ignore"):  # what is not finite is told by Bases
             bases = Bases(
@@ -110,7 +112,7 @@ def read_bases(path: Path) -> Bases:
                     arrays["landmark_face_index"].astype(np.int32),
                     arrays["landmark_barycentric"].astype(np.float64),
                 ),
-                names_au=tuple(_texts(path, "names_au", arrays["names_au"])),
+                names_au=names_au,
                 info=info,
             )
     except SchemaError as err:
@@ -135,12 +137,12 @@ def _read_info(path: Path, array: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 
 def _texts(path: Path, name: str, array: np.ndarray[Any, Any]) -> list[str]:
-    try:
-        texts = [str(text) for text in array.ravel().tolist()]
-        "".join(texts).encode()
-    except ValueError as err:  # numpy checks no code points
-        raise SchemaError(f"{path}: {name} is not Unicode text: {err}; expected what write_bases writes") from err
-    return texts
+    native = np.ascontiguousarray(array.ravel(), array.dtype.newbyteorder("="))
+    points = native.view(np.uint32) if native.size else np.zeros(0, np.uint32)
+    wrong = points[(points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))]
+    if len(wrong):  # numpy does not look, and Python cannot hold such text
+        raise SchemaError(f"{path}: {name} holds U+{wrong[0]:X}, expected Unicode text")
+    return [str(text) for text in native.tolist()]
 
 
 def bases_fingerprint(path: Path) -> str:
@@ -204,6 +206,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """
     try:
         with path.open("rb") as f, zipfile.ZipFile(f) as z:
+            _check_directory(f, z)
             return dict(_read_member(z, member) for member in z.infolist())
     except FileNotFoundError as err:
         raise SchemaError(f"{path}: no such file") from err
@@ -214,11 +217,19 @@ def read_npz(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise SchemaError(f"{path}: not an npz file of plain arrays, or cut short: {reason}; write it anew") from err
 
 
-# what zipfile, zlib and numpy make of damaged bytes; RuntimeError: encrypted, or nested too deeply
+# what zipfile, zlib and numpy raise at damaged bytes; RuntimeError: encrypted, or nested too deeply
 _DAMAGE = (
-    *(ValueError, OverflowError, EOFError, MemoryError, RuntimeError),
+    *(ValueError, SyntaxError, OverflowError, EOFError, MemoryError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
 )
+
+
+def _check_directory(f: BinaryIO, z: zipfile.ZipFile) -> None:
+    # a damaged length in one entry of the directory swallows those after it, and zipfile does not count
+    f.seek(-_END - len(z.comment), io.SEEK_END)
+    (listed,) = struct.unpack_from("<H", f.read(_END), 10)
+    if listed != len(z.infolist()):
+        raise ValueError(f"its directory lists {listed} arrays, {len(z.infolist())} are found")
 
 
 def _read_member(z: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[str, np.ndarray[Any, Any]]:

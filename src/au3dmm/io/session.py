@@ -114,7 +114,8 @@ class Manifest(Params):
 
     @model_validator(mode="after")
     def _clocks_are_related(self) -> Self:
-        if self.events is not None and "method" not in self.sync.model_fields_set:
+        related = "method" in self.sync.model_fields_set or self.rgb.clock == "event"
+        if self.events is not None and not related:
             raise ValueError(
                 "[events] needs a [sync] that says how the clocks relate: method = 'trigger' (exposure signal recorded"
                 " by the event camera), 'shared' (one clock) or 'start' (both started together: a guess)"
