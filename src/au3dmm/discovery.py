@@ -10,8 +10,7 @@ from pathlib import Path
 
 from au3dmm.errors import ConfigError, SessionError, os_reason
 from au3dmm.io.events import open_events
-from au3dmm.io.frames import IMAGE_SUFFIXES
-from au3dmm.io.session import MANIFEST
+from au3dmm.io.session import MANIFEST, image_files
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".webm", ".wmv")
 EVENT_SUFFIXES = (".aedat", ".aedat4", ".dat", ".es", ".h5", ".hdf5", ".raw")
@@ -217,7 +216,7 @@ def _is_times(path: Path) -> bool:
 
 
 def _has_images(folder: Path) -> bool:
-    return any(p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") for p in folder.iterdir())
+    return bool(image_files(folder))
 
 
 def _name(path: Path | None) -> Path | None:

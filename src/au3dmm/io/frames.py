@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
 from au3dmm.io.images import read_image
-from au3dmm.io.session import RgbSection, Session
+from au3dmm.io.session import IMAGE_SUFFIXES, RgbSection, Session, image_files
 from au3dmm.io.timestamps import Timestamps, read_timestamps
 from au3dmm.io.video import VideoFrames, packet_times
-
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 class Frame(NamedTuple):
@@ -225,10 +223,8 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
 def _match_images(folder: Path, csv: Path, frame_index: NDArray[np.int32]) -> list[Path | None]:
     if not folder.is_dir():
         raise SessionError(f"{folder}: a file, expected a folder of images; name a video with rgb.file")
-    files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
-    files.sort(
-        key=lambda p: (natural_key(p.name), p.name)
-    )  # f1, f01 and F1 have one key: the folder's order is no order
+    # f1, f01 and F1 have one key, and the folder's own order is no order
+    files = sorted(image_files(folder), key=lambda p: (natural_key(p.name), p.name))
     n_rows = len(frame_index)
     if not files:
         raise SessionError(f"{folder}: no images in it; expected {n_rows} named {', '.join(IMAGE_SUFFIXES)}")

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
-from au3dmm.errors import ConfigError, SessionError
+from au3dmm.errors import ConfigError, SessionError, os_reason
 from au3dmm.io.hashing import quick_hash, sha256_json
 
 MANIFEST = "session.toml"
@@ -191,13 +191,22 @@ class Session:
     def _hash(self, name: str) -> str:
         path = self.file(name)
         if path.is_dir():
-            return sha256_json({p.name: quick_hash(p) for p in sorted(path.iterdir()) if is_image(p)})
+            return sha256_json({p.name: quick_hash(p) for p in image_files(path)})
         return quick_hash(path)
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file in a folder of frames is a frame: an image by its ending, and not hidden."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+def image_files(folder: Path) -> list[Path]:
+    """Return the frames in a folder of images: images by their ending, not hidden, sorted by name.
+
+    Raises
+    ------
+    SessionError
+        If the folder cannot be read.
+    """
+    try:
+        return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    except OSError as err:
+        raise SessionError(f"{folder}: cannot be read: {os_reason(err)}") from err
 
 
 def read_session(path: Path) -> Session:
