@@ -163,8 +163,8 @@ def chosen_method(session: Session, params: SyncParams) -> str:
     method = session.manifest.sync.method
     if method == "motion":
         raise ConfigError(
-            f"{session.path}: sync.method 'motion' is not available in this version; choose another with --sync"
-            " (for example --sync start) or set sync.method to trigger, shared or start"
+            f"{session.path}: sync.method 'motion' is not available in this version; set sync.method to 'shared' with"
+            " an offset_us that you measured, or use `--sync start` (a guess, which may be hundreds of ms off)"
         )
     return method
 
