@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.io.assets import asset_path
+from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.io.clock import read_clock
 from au3dmm.io.session import Session, read_session
@@ -162,7 +162,7 @@ def label_session(
     began = time.monotonic()
     recording = read_session(Path(session))
     name, params = _pipeline(pipeline, detector, sync)
-    basis_path = Path(bases) if bases is not None else asset_path("flame_template/demo_bases.npz")
+    basis_path = Path(bases) if bases is not None else asset_path(DEMO_BASES)
     model = read_bases(basis_path)
     folder = Path(out) if out is not None else default_out(recording, name)
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):

@@ -147,11 +147,11 @@ def _detectors() -> dict[str, dict[str, Any]]:
 
 
 def _basis() -> dict[str, Any]:
-    from au3dmm.io.assets import asset_path
+    from au3dmm.io.assets import DEMO_BASES, asset_path
     from au3dmm.io.bases import read_bases
 
     try:
-        path = asset_path("flame_template/demo_bases.npz")
+        path = asset_path(DEMO_BASES)
         bases = read_bases(path)
     except Au3dmmError as err:
         return {"error": str(err)}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from au3dmm.core.basis import Bases, deform
 from au3dmm.errors import SchemaError
-from au3dmm.io.assets import asset_path, read_default_head
+from au3dmm.io.assets import DEMO_BASES, asset_path, read_default_head
 from au3dmm.io.bases import read_bases
 from au3dmm.synthetic.render import ambient_occlusion, light_skin, to_linear
 
@@ -93,4 +93,4 @@ def default_person(seed: int) -> Person:
     AssetError
         If the embedded files are missing.
     """
-    return make_person(read_bases(asset_path("flame_template/demo_bases.npz")), read_default_head().albedo, seed)
+    return make_person(read_bases(asset_path(DEMO_BASES)), read_default_head().albedo, seed)

@@ -53,7 +53,7 @@ def check_session(folder: Path) -> tuple[dict[str, TableInfo], list[Problem]]:
     problems += _check_stamps(folder, infos, entries)
     problems += _check_rows(infos)
     problems += _check_basis(infos)
-    problems += _check_clock(folder / "clock.json", infos, entries)
+    problems += _check_clock(folder / "clock.json", entries)
     return infos, problems
 
 
@@ -153,7 +153,7 @@ def _check_basis(infos: dict[str, TableInfo]) -> Iterator[Problem]:
             yield Problem(infos[kind].path, f"made with basis {_short(file_hash)}", expected, AGAIN)
 
 
-def _check_clock(path: Path, infos: dict[str, TableInfo], entries: dict[str, Any]) -> Iterator[Problem]:
+def _check_clock(path: Path, entries: dict[str, Any]) -> Iterator[Problem]:
     if not path.is_file():  # told already if a stage says it wrote it
         return
     try:
