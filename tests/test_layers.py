@@ -42,6 +42,8 @@ PINNED = {
     "ai_edge_litert": {"detectors"},
     "pydantic": {"config", "io"},
     "matplotlib": {"report"},
+    "jinja2": {"report"},
+    "threadpoolctl": {"core"},
 }
 
 
