@@ -35,7 +35,7 @@ def write_video(path, images, pts=None, movflags="faststart", codec="libx264", r
         stream.codec_context.max_b_frames = 2
         stream.codec_context.thread_count = 1
         if codec == "libx264":
-            stream.codec_context.options = {"crf": "12"}
+            stream.codec_context.options = {"crf": "12", "x264-params": "mbtree=0"}
         for image, time in zip(images, pts, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = time, TIME_BASE

@@ -53,6 +53,19 @@ def test_writing_twice_gives_the_same_bytes_with_the_index_first(tmp_path):
     assert data.find(b"moov") < data.find(b"mdat")
 
 
+def test_textured_pictures_give_the_same_bytes_whatever_lay_in_memory_before(tmp_path):
+    rng = np.random.default_rng(0)
+    texture = rng.integers(0, 255, (256, 320, 3), dtype=np.uint8)
+    images = [texture[i : i + 240] for i in range(15)]
+    found = set()
+    for i in range(4):
+        junk = [rng.integers(0, 255, int(n), dtype=np.uint8) for n in rng.integers(100, 200_000, 100)]
+        del junk
+        write_video(tmp_path / f"{i}.mp4", images, fps=30)
+        found.add((tmp_path / f"{i}.mp4").read_bytes())
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("pictures", "pts", "message"),
     [

@@ -94,7 +94,9 @@ def _encode(
                 stream.width, stream.height, stream.pix_fmt = shape[1], shape[0], "yuv420p"
                 stream.time_base = stream.codec_context.time_base = _MICROSECONDS
                 stream.codec_context.thread_count = 1
-                stream.codec_context.options = {"crf": str(quality), "preset": "medium", "threads": "1"}
+                # x264's macroblock tree gave other bytes each time on some processors, even with one thread
+                encoder = {"crf": str(quality), "preset": "medium", "threads": "1", "x264-params": "mbtree=0"}
+                stream.codec_context.options = encoder
             if image.shape != shape or image.dtype != np.uint8:
                 raise SchemaError(f"{path}: frame {n} is {image.dtype} {image.shape}, expected uint8 {shape}")
             pts = next(clock, None) if clock is not None else round(n * interval_us)
