@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.basis import topology_hash
-from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding
+from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.errors import AssetError, SchemaError
 from au3dmm.io.bases import read_npz
+from au3dmm.io.landmark_embeddings import read_landmarks_json
 
 HEAD_FOLDER = "flame_template"
 DEMO_BASES = f"{HEAD_FOLDER}/demo_bases.npz"
@@ -104,7 +103,13 @@ def read_default_head(folder: Path | None = None) -> DefaultHead:
     missing = [name for name in ("vertices", "faces", "mirror", "albedo") if name not in arrays]
     if missing:
         raise SchemaError(f"{mesh_file}: not a head of au3dmm: {', '.join(missing)} missing")
-    embedding = _read_landmarks(landmark_file, topology_hash(len(arrays["vertices"]), arrays["faces"]))
+    embedding, made_for = read_landmarks_json(landmark_file)
+    mesh_hash = topology_hash(len(arrays["vertices"]), arrays["faces"])
+    if made_for != mesh_hash:
+        raise SchemaError(
+            f"{landmark_file}: made for topology {str(made_for)[:12]}, but default_head.npz beside it is"
+            f" {mesh_hash[:12]}"
+        )
     regions = {
         name.removeprefix(REGION_PREFIX): index for name, index in arrays.items() if name.startswith(REGION_PREFIX)
     }
@@ -116,21 +121,3 @@ def read_default_head(folder: Path | None = None) -> DefaultHead:
         regions=regions,
         embedding=embedding,
     )
-
-
-def _read_landmarks(path: Path, mesh_hash: str) -> LandmarkEmbedding:
-    try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        scheme, found = data["scheme"], data["topology_hash"]
-        embedding = LandmarkEmbedding(np.array(data["face_index"], np.int32), np.array(data["barycentric"], np.float64))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as err:
-        raise SchemaError(f"{path}: not a landmark embedding of au3dmm: {err!r}") from err
-    except SchemaError as err:
-        raise SchemaError(f"{path}: {err}") from err
-    if scheme != "ibug68" or len(embedding.face_index) != N_LANDMARKS:
-        raise SchemaError(f"{path}: {len(embedding.face_index)} landmarks of {scheme!r}, expected the 68 of 'ibug68'")
-    if found != mesh_hash:
-        raise SchemaError(
-            f"{path}: made for topology {str(found)[:12]}, but default_head.npz beside it is {mesh_hash[:12]}"
-        )
-    return embedding
