@@ -157,7 +157,7 @@ def _basis() -> dict[str, Any]:
         return {"error": str(err)}
     return {
         "path": str(path),
-        "kind": "demo" if bases.is_demo else str(bases.info.get("basis_kind", "user")),
+        "kind": bases.kind,
         "k_id": bases.k_id,
         "k_au": bases.k_au,
         "is_flame_topology": bool(bases.info.get("is_flame_topology", False)),

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from au3dmm.cli.inspect_basis import BASIS_KEYS, basis_parts
 from au3dmm.cli.output import aligned, amount, number, print_json
 
 
@@ -40,8 +41,11 @@ def as_text(report: Mapping[str, Any]) -> str:
         header = ("column", "type", "unit", "null")
         rows = [(c["name"], c["type"], c["unit"] or "", str(c["nulls"] or "")) for c in report["columns"]]
         parts.append(aligned([header, *rows]))
+    if "basis" in report:
+        parts += basis_parts(report["basis"])
     if "arrays" in report:
-        parts.append(aligned([(a["name"], a["dtype"], " x ".join(map(str, a["shape"]))) for a in report["arrays"]]))
+        arrays = [(a["name"], a["dtype"], " x ".join(map(str, a["shape"]))) for a in report["arrays"]]
+        parts.append(aligned([("array", "type", "shape"), *arrays]))
     counts = [
         (name, ", ".join(f"{word} {n}" for word, n in report[name].items()) or "none")
         for name in ("status", "flags")
@@ -49,8 +53,10 @@ def as_text(report: Mapping[str, Any]) -> str:
     ]
     if counts:
         parts.append(aligned(counts))
-    if report["metadata"]:
-        parts.append("metadata\n" + "\n".join(_tree(report["metadata"])))
+    # what a basis' summary has told already is not told again
+    metadata = {k: v for k, v in report["metadata"].items() if "basis" not in report or k not in BASIS_KEYS}
+    if metadata:
+        parts.append("metadata\n" + "\n".join(_tree(metadata)))
     if report.get("first_rows"):
         parts.append(_rows(report["first_rows"]))
     return "\n\n".join(parts)

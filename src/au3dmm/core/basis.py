@@ -108,9 +108,14 @@ class Bases:
         return len(self.components_au)
 
     @property
+    def kind(self) -> str:
+        """``demo``, ``learned``, or ``user`` if the file does not say."""
+        return str(self.info.get("basis_kind", "user"))
+
+    @property
     def is_demo(self) -> bool:
         """Whether labels made with it are for trying out only."""
-        return self.info.get("basis_kind") == "demo"
+        return self.kind == "demo"
 
     def topology_hash(self) -> str:
         """Return the hash of the mesh topology."""

@@ -163,7 +163,7 @@ def basis_metadata(path: Path, bases: Bases) -> dict[str, Any]:
     """Return what a table says of the basis it was made with."""
     return {
         "file_hash": bases_fingerprint(path),
-        "kind": bases.info.get("basis_kind", "user"),
+        "kind": bases.kind,
         "is_flame_topology": bool(bases.info.get("is_flame_topology", False)),
         "topology_hash": bases.topology_hash(),
         "landmark_hash": bases.landmark_hash(),

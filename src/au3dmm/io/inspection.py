@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from au3dmm.core.basis_summary import summarise_basis
 from au3dmm.errors import SchemaError, os_reason
-from au3dmm.io.bases import read_bases, read_npz
+from au3dmm.io.bases import bases_fingerprint, read_bases, read_npz
 from au3dmm.io.table_info import TableInfo, read_table_info, type_name
 from au3dmm.io.tables import read_table
 
@@ -41,7 +43,7 @@ def inspect_file(path: Path, rows: int = 3) -> dict[str, Any]:
     dict
         Always ``file, kind, bytes, metadata``. A table also ``schema_version, rows, columns`` (``name, type, unit,
         nullable, nulls`` each), ``status`` and ``flags`` (rows by word) and ``first_rows``; pictures are left out of
-        those. A basis also ``arrays``.
+        those. A basis also ``arrays`` and ``basis``: what `core.basis_summary.summarise_basis` says, and ``file_hash``.
 
     Raises
     ------
@@ -119,7 +121,21 @@ def _basis(path: Path) -> dict[str, Any]:
         for name, array in read_npz(path).items()
         if name != "info"
     ]
-    return {"kind": "basis", "arrays": arrays, "metadata": {**bases.info, "names_au": list(bases.names_au)}}
+    return {
+        "kind": "basis",
+        "arrays": arrays,
+        "basis": {**summarise_basis(bases), "file_hash": bases_fingerprint(path)},
+        "metadata": {**_finite(dict(bases.info)), "names_au": list(bases.names_au)},
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinity, which Python reads in a JSON text but no JSON may hold, by None."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _json(path: Path) -> dict[str, Any]:
