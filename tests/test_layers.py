@@ -18,11 +18,15 @@ MAY_IMPORT = {
     "stages": {"detectors", "io", "core", "config", "errors"},
     "report": {"io", "core", "errors"},
     "pipeline": {"stages", "report", "io", "config", "errors"},
-    "api": {"pipeline", "io", "config", "errors"},
+    "basis_building": {"stages", "report", "io", "core", "config", "errors"},
+    "api": {"pipeline", "basis_building", "io", "core", "config", "errors"},
     "validation": {"pipeline", "io", "config", "errors"},
     "doctor": {"detectors", "io", "config", "errors"},
     "discovery": {"io", "config", "errors"},
-    "cli": {"api", "pipeline", "validation", "doctor", "discovery", "synthetic", "report", "io", "config", "errors"},
+    "cli": {
+        *{"api", "basis_building", "pipeline", "validation", "doctor", "discovery", "synthetic", "report"},
+        *{"io", "config", "errors"},
+    },
     "__main__": {"cli"},
     "__init__": {"api"},
 }

@@ -17,10 +17,19 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["LabelResult", "__version__", "label_session", "names_au", "read_labels", "vectors"]
+__all__ = [
+    "BasesResult",
+    "LabelResult",
+    "__version__",
+    "fit_bases",
+    "label_session",
+    "names_au",
+    "read_labels",
+    "vectors",
+]
 
 if TYPE_CHECKING:
-    from au3dmm.api import LabelResult, label_session, names_au, read_labels, vectors
+    from au3dmm.api import BasesResult, LabelResult, fit_bases, label_session, names_au, read_labels, vectors
 
 
 def _give_numba_a_cache() -> None:

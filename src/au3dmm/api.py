@@ -1,4 +1,4 @@
-"""The Python interface: label a session, read labels."""
+"""The Python interface: learn bases, label a session, read labels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from au3dmm.basis_building import BasesResult, build_bases
 from au3dmm.config import PipelineParams, load_pipeline
+from au3dmm.core.basis import Bases
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
@@ -23,7 +26,7 @@ from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import names_au, read_table, vectors
 from au3dmm.pipeline import PICTURES, STAGES, Event, Execution, SessionRun, run_session
 
-__all__ = ["LabelResult", "label_session", "names_au", "read_labels", "vectors"]
+__all__ = ["BasesResult", "LabelResult", "fit_bases", "label_session", "names_au", "read_labels", "vectors"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class LabelResult:
     clock : dict or None
         ``method, offset_us, drift_ppm, residual_us, uncertainty_us``; ``offset_us`` on the unshifted event clock.
     basis : dict
-        ``path``, ``kind`` (``demo`` for trying out only).
+        ``path``, ``kind`` (``demo`` for trying out only, ``learned`` by `fit_bases`, or the user's own: ``user``).
     stages : dict
         ``"ran"`` or ``"up to date"`` per stage.
     warnings : tuple of str
@@ -173,7 +176,77 @@ def label_session(
     run = run_session(recording, params, basis_path, folder, execution, overlay)
     # what an earlier run left here for stages that this one did not have is not this run's
     outputs = {key: run.files[key] for name in run.states for key in {**STAGES, **PICTURES}[name].WRITES}
-    return _result(recording, run, outputs, basis_path, model.is_demo, time.monotonic() - began)
+    return _result(recording, run, outputs, basis_path, model, time.monotonic() - began)
+
+
+def fit_bases(
+    corpora: str | Sequence[str],
+    out: str | Path,
+    *,
+    pipeline: str | Path | PipelineParams | None = None,
+    head: str | None = None,
+    cache: str | Path | None = None,
+    workers: int | None = None,
+    pictures: bool = True,
+    force: bool = False,
+    on_event: Event | None = None,
+    **params: Any,
+) -> BasesResult:
+    """Learn ID-3DMM and AU-3DMM from corpora of registered heads.
+
+    What is up to date is not computed again.
+
+    Parameters
+    ----------
+    corpora : str or sequence of str
+        ``vocaset:DIR``, ``d3dfacs:DIR``, ``ict:FILE``, ``meshes:DIR`` or ``synthetic``; several of one topology are
+        joined.
+    out : path
+        The basis file; with several numbers of AU components ``<out>.k16.npz`` and so on.
+    pipeline : path or PipelineParams, optional
+        Where ``[bases]`` is read from; default: the defaults.
+    head : str, optional
+        Name of the imported head that has the landmarks; default: the one that fits.
+    cache : path, optional
+        Where trees of meshes are converted; default ``<out>.corpora`` beside `out`.
+    workers : int, optional
+        Threads; they change nothing in the files.
+    pictures : bool
+        Also draw the components.
+    force : bool
+        Learn again what is up to date.
+    on_event : callable, optional
+        Told of progress (`au3dmm.pipeline.Event`).
+    **params
+        Values of ``[bases]`` that win over the pipeline: ``k_id, k_au, method, codes, l1, seed`` ...
+
+    Returns
+    -------
+    BasesResult
+        Paths and numbers.
+
+    Raises
+    ------
+    Au3dmmError
+        What went wrong, in one line.
+    """
+    if isinstance(pipeline, PipelineParams):
+        if params:
+            raise ConfigError(f"give {', '.join(params)} inside the PipelineParams, not beside them")
+        section = pipeline.bases
+    else:
+        section = load_pipeline(_pipeline_file(pipeline), bases=params).bases
+    return build_bases(
+        [corpora] if isinstance(corpora, str) else list(corpora),
+        Path(out),
+        section,
+        head=head,
+        cache=None if cache is None else Path(cache),
+        workers=workers,
+        pictures=pictures,
+        force=force,
+        on_event=on_event,
+    )
 
 
 def read_labels(path: str | Path) -> pa.Table:
@@ -222,13 +295,16 @@ def _pipeline(
         if overrides:
             raise ConfigError("give detector and sync inside the PipelineParams, not beside them")
         return DEFAULT_PIPELINE, pipeline
-    path = None if pipeline is None else Path(pipeline)
-    if path is not None and not path.suffix and not path.exists():
-        path = _shipped_pipeline(str(path))
+    path = _pipeline_file(pipeline)
     return (DEFAULT_PIPELINE if path is None else path.stem), load_pipeline(path, **overrides)
 
 
-def _shipped_pipeline(name: str) -> Path:
+def _pipeline_file(pipeline: str | Path | None) -> Path | None:
+    """Return the file of a pipeline given by its path, or by the name of a shipped one."""
+    path = None if pipeline is None else Path(pipeline)
+    if path is None or path.suffix or path.exists():
+        return path
+    name = str(path)
     folder = asset_path("pipelines/label.toml").parent
     shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
     if name not in shipped:
@@ -237,7 +313,7 @@ def _shipped_pipeline(name: str) -> Path:
 
 
 def _result(
-    session: Session, run: SessionRun, outputs: dict[str, Path], basis: Path, is_demo: bool, seconds: float
+    session: Session, run: SessionRun, outputs: dict[str, Path], basis: Path, model: Bases, seconds: float
 ) -> LabelResult:
     fitted = read_table(run.files["coefficients"], "coefficients", ["status", "flags", "rmse_px", "rmse_iod"])
     ok = np.array([word == "ok" for word in fitted["status"].to_pylist()], dtype=bool)
@@ -259,9 +335,9 @@ def _result(
         rmse_px_median=_median(fitted, "rmse_px"),
         rmse_iod_median=_median(fitted, "rmse_iod"),
         clock=clock,
-        basis={"path": str(basis), "kind": "demo" if is_demo else "user"},
+        basis={"path": str(basis), "kind": model.kind},
         stages=dict(run.states),
-        warnings=tuple(_warnings(session, run, ok, counts, is_demo)),
+        warnings=tuple(_warnings(session, run, ok, counts, model.is_demo)),
         seconds=seconds,
         summaries=run.summaries,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -147,10 +147,41 @@ class AlignParams(Params):
     label_at: Literal["centre", "end"] = Field("centre", description="The instant of the window labelled.")
 
 
+class BasesParams(Params):
+    """The two morphable models, learnt from corpora of registered heads."""
+
+    k_id: int = Field(0, ge=0, description="Identity components; 0 = what the subjects give, at most 22.")
+    k_au: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (32,), min_length=1, description="AU components; several numbers make several files."
+    )
+    method: Literal["dictionary", "localised", "pca"] = Field(
+        "dictionary", description="How AU components are learnt; localised: sparse over the head, too."
+    )
+    codes: Literal["nonnegative", "signed"] = Field("nonnegative", description="Sign of the codes of a dictionary.")
+    l1: float = Field(0.02, ge=0, description="Sparsity of codes, relative to the rms size of an offset.")
+    l2: float = Field(0.0, ge=0, description="Ridge on codes, beside l1.")
+    locality: float = Field(3e-4, ge=0, description="localised: sparsity over the head.")
+    epochs: int = Field(20, ge=1, le=1000, description="Passes over all frames.")
+    overcomplete: float = Field(2.0, ge=1, le=8, description="Atoms that the search starts with, times k_au.")
+    rank: int = Field(128, ge=1, description="Dimensions that offsets are reduced to; at least twice k_au are taken.")
+    neutral: Literal["subject", "sequence"] = Field(
+        "subject", description="What offsets count from: the subject's neutral head, or each sequence's first frame."
+    )
+    max_lost: float = Field(0.01, ge=0, lt=1, description="Share of files that may be unreadable.")
+    seed: int = Field(0, ge=0, description="Of sketch and search.")
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.k_au)) != len(self.k_au):
+            raise ValueError(f"k_au names a number twice: {', '.join(map(str, self.k_au))}")
+        return self
+
+
 class PipelineParams(Params):
     """A pipeline file: values, never code."""
 
     preset: Preset = Field("robust", description="For identity and fit together.")
+    bases: BasesParams = BasesParams()
     detect: DetectParams = DetectParams()
     identity: IdentityParams = IdentityParams()
     fit: FitParams = FitParams()

@@ -15,7 +15,7 @@ from au3dmm.cli import inspect as inspect_command
 from au3dmm.cli.output import aligned
 from run_folder import write_run
 
-COMMANDS = ["label", "init", "validate", "inspect", "doctor", "weights", "schema", "synth"]
+COMMANDS = ["label", "init", "validate", "inspect", "fit-bases", "assets", "doctor", "weights", "schema", "synth"]
 HEAVY = ("numpy", "scipy", "numba", "pyarrow", "cv2", "av", "torch", "pydantic", "rich", "ai_edge_litert")
 
 
@@ -43,7 +43,7 @@ def test_one_thread_is_used_unless_the_user_says_otherwise(monkeypatch):
 
 def test_help_lists_every_command_in_the_order_of_use_and_fits_80_columns(au3dmm):
     out = au3dmm("--help").out
-    assert [line.split()[0] for line in out.split("Commands:")[1].splitlines()[1:9]] == COMMANDS
+    assert [line.split()[0] for line in out.split("Commands:")[1].splitlines()[1 : len(COMMANDS) + 1]] == COMMANDS
     assert "..." not in out.split("Commands:")[1]  # no summary is cut off
     for command in COMMANDS:
         text = au3dmm(command, "--help").out

@@ -62,6 +62,20 @@ def test_the_search_finds_what_alternation_alone_misses(seed):
     assert searched.objective[-1] < alone.objective[-1]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_small_shape_is_not_lost_to_mixtures_of_large_ones(seed):
+    # a jaw that moves much, alone and together with brows that move little: jaw + brows is no atom
+    rng = np.random.default_rng(seed)
+    atoms = planted(seed, k=3)[0]
+    size = np.array([1.0, 0.3, 0.14])
+    shown = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1)]
+    ramp = np.sin(np.linspace(0, np.pi, 12))[1:-1, None]
+    codes = np.concatenate([ramp * np.array(s) * size * rng.uniform(0.7, 1.3) for s in shown for _ in range(5)])
+    rows = codes @ atoms
+    learnt = learn_dictionary(rows, 3, 0.02 * np.sqrt((rows**2).sum(1).mean()), seed=seed)
+    assert match(learnt.atoms, atoms).min() > 0.98
+
+
 def test_equal_seeds_give_equal_bytes_whatever_the_number_of_threads():
     _, _, rows = planted(n=5000)
     rows = rows.astype(np.float32)
@@ -102,6 +116,16 @@ def test_locality_empties_vertices_and_keeps_the_shapes():
     assert empty(local) > 0.5  # 24 of 30 vertices of each planted atom are still
     assert match(local.atoms, atoms).min() > 0.98
     assert (np.diff(local.objective) <= 1e-12).all()
+
+
+def test_an_atom_that_locality_empties_is_started_again():
+    _, _, rows = planted(noise=0.03)
+    _, _, directions = np.linalg.svd(rows, full_matrices=False)
+    directions = directions[:30]
+    learnt = learn_dictionary(rows @ directions.T, 4 * K, 0.02, directions=directions, locality=0.02, epochs=6)
+    assert np.isfinite(learnt.atoms).all()
+    np.testing.assert_allclose(np.linalg.norm(learnt.atoms, axis=1), 1, atol=1e-12)
+    assert any("an unused atom was started again" in note for note in learnt.notes)
 
 
 def test_an_unused_atom_is_started_again_and_said_so():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from au3dmm import __version__
+from au3dmm.cli.assets import assets
 from au3dmm.cli.doctor import doctor
+from au3dmm.cli.fit_bases import fit_bases
 from au3dmm.cli.init import init
 from au3dmm.cli.inspect import inspect
 from au3dmm.cli.label import label
@@ -36,7 +38,7 @@ def cli() -> None:
     """Action unit labels for event-camera face recordings, fitted on RGB and carried over in time."""
 
 
-for _command in (label, init, validate, inspect, doctor, weights, schema, synth):
+for _command in (label, init, validate, inspect, fit_bases, assets, doctor, weights, schema, synth):
     cli.add_command(_command)
 
 

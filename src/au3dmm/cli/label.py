@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from au3dmm.cli.output import aligned, number, print_json, program
-from au3dmm.cli.progress import Mode, Reporter, ReporterHandler, make_reporter
+from au3dmm.cli.progress import Mode, Reporter, logging_to, make_reporter
 
 if TYPE_CHECKING:
     from au3dmm.api import LabelResult
@@ -78,7 +77,7 @@ def label(
     """
     reporter = make_reporter(progress)
     # stdout is for the result alone, whatever a library prints
-    with reporter, _logging_to(reporter, verbose), contextlib.redirect_stdout(sys.stderr):
+    with reporter, logging_to(reporter, verbose), contextlib.redirect_stdout(sys.stderr):
         from au3dmm.api import label_session
 
         result = label_session(
@@ -98,19 +97,6 @@ def label(
         print_json(result.to_dict())
     else:
         click.echo(summary(result))
-
-
-@contextlib.contextmanager
-def _logging_to(reporter: Reporter, verbose: int) -> Iterator[None]:
-    logger = logging.getLogger("au3dmm")
-    handler, level = ReporterHandler(reporter), logger.level
-    logger.addHandler(handler)
-    logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 def _warn(result: LabelResult, reporter: Reporter) -> None:

@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -26,6 +27,9 @@ _UNITS = {
     "align": "event frames",
     "overlay": "pictures",
     "synth": "pictures",
+    "register": "frames",
+    "reduce": "blocks",
+    "draw": "sheets",
 }
 
 
@@ -179,6 +183,20 @@ def make_reporter(mode: Mode) -> Reporter:
     return kinds[mode]()
 
 
+@contextmanager
+def logging_to(reporter: Reporter, verbose: int) -> Iterator[None]:
+    """Send log records to a reporter meanwhile: warnings, from `verbose` 1 on what happens, from 2 on everything."""
+    logger = logging.getLogger("au3dmm")
+    handler, level = ReporterHandler(reporter), logger.level
+    logger.addHandler(handler)
+    logger.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def done_line(event: Mapping[str, Any]) -> str:
     """Return the line of a finished stage.
 
@@ -191,8 +209,8 @@ def done_line(event: Mapping[str, Any]) -> str:
     """
     if event["state"] == "up to date":
         return f"{event['stage']}: up to date"
-    what = stage_line(event["stage"], event["summary"])
-    return f"{event['stage']}: done in {event['seconds']:.1f} s: {what}"
+    what = stage_line(event["stage"], event["summary"]) if event["summary"] else ""
+    return f"{event['stage']}: done in {event['seconds']:.1f} s" + (f": {what}" if what else "")
 
 
 def _position(stage: str, event: Mapping[str, Any], seconds: float, *, ends: bool = True) -> str:

@@ -1,0 +1,282 @@
+"""From corpora to basis files with their pictures: opens, skips what is up to date, runs the stage, draws."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from au3dmm.config import BasesParams
+from au3dmm.core.basis import Bases, landmark_hash, topology_hash
+from au3dmm.core.landmarks import LandmarkEmbedding
+from au3dmm.errors import AssetError, ConfigError, SchemaError
+from au3dmm.io.bases import read_bases
+from au3dmm.io.corpora.base import Corpus
+from au3dmm.io.corpora.open import open_corpus
+from au3dmm.io.hashing import fingerprint, sha256_json
+from au3dmm.io.heads import Head, find_head, read_head
+from au3dmm.stages import bases as stage
+
+log = logging.getLogger(__name__)
+Event = Callable[[Mapping[str, Any]], None]
+_WORKERS_MOST = 8
+
+
+@dataclass(frozen=True)
+class BasesResult:
+    """What `build_bases` made.
+
+    Attributes
+    ----------
+    bases : dict of int to Path
+        The basis file of each number of AU components.
+    pictures : tuple of Path
+        Sheets and pages beside them.
+    state : str
+        ``ran`` or ``up to date``.
+    summary : dict
+        What the stage reported (see `au3dmm.stages.bases.run`); for files that are up to date, what they say.
+    lost : tuple of str
+        Files of the corpora that were skipped, and why.
+    seconds : float
+        Wall-clock time.
+    """
+
+    bases: dict[int, Path]
+    pictures: tuple[Path, ...]
+    state: str
+    summary: dict[str, Any]
+    lost: tuple[str, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain values, with the keys that ``fit-bases --json`` prints."""
+        return {
+            "bases": {str(k): str(path) for k, path in self.bases.items()},
+            "pictures": [str(path) for path in self.pictures],
+            "state": self.state,
+            **self.summary,
+            "models": {str(k): model for k, model in self.summary["models"].items()},
+            "lost": list(self.lost),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def build_bases(
+    corpora: Sequence[str],
+    out: Path,
+    params: BasesParams,
+    *,
+    head: str | None = None,
+    cache: Path | None = None,
+    workers: int | None = None,
+    pictures: bool = True,
+    force: bool = False,
+    on_event: Event | None = None,
+) -> BasesResult:
+    """Learn the two morphable models from corpora, and write basis files with their pictures.
+
+    Parameters
+    ----------
+    corpora : sequence of str
+        See `au3dmm.io.corpora.open.open_corpus`; several must be of one topology.
+    out : Path
+        The basis file; with several numbers of AU components, ``out.k16.npz`` and so on.
+    params : BasesParams
+        What changes results.
+    head : str, optional
+        Name of the imported head that has the landmarks; default: the one that fits the corpora.
+    cache : Path, optional
+        Where trees of meshes are converted; default ``<out>.corpora`` beside `out`.
+    workers : int, optional
+        Threads, and processes of a conversion; default: one per core, at most 8.
+    pictures : bool
+        Also write sheets of the components and a page.
+    force : bool
+        Learn again what is up to date.
+    on_event : callable, optional
+        Told of progress, like that of `au3dmm.pipeline`.
+
+    Raises
+    ------
+    Au3dmmError
+        What went wrong, in one line.
+    """
+    began = time.monotonic()
+    if not corpora:
+        raise ConfigError("fit-bases: no corpus; give one with --corpus, for example --corpus synthetic")
+    if out.suffix != ".npz":
+        raise ConfigError(f"{out}: a basis file ends in .npz")
+    say: Event = on_event or (lambda event: None)
+    threads = workers or min(_WORKERS_MOST, os.cpu_count() or 1)
+    folder = cache or out.with_name(f"{out.stem}.corpora")
+    opened = [_open(spec, folder, params, workers, say) for spec in corpora]
+    outputs = {k: out if len(params.k_au) == 1 else out.with_name(f"{out.stem}.k{k}.npz") for k in params.k_au}
+    faces, embedding, found = _mesh(opened, head)
+    print_ = fingerprint(
+        "bases",
+        stage.VERSION,
+        params.model_dump(mode="json"),
+        {
+            "corpora": sha256_json([c.fingerprint for c in opened]),
+            "topology": topology_hash(int(opened[0].frames.shape[1]), faces),
+            "landmarks": landmark_hash(embedding),
+            "reference": "" if found is None else sha256_json(found.vertices.tolist()),
+        },
+    )
+    made = {} if force else _current(outputs, print_)
+    if made:
+        state, summary = "up to date", _summary_of(made, opened)
+        say({"event": "start", "stage": "bases"})
+        say({"event": "done", "stage": "bases", "state": state, "summary": {}, "seconds": 0.0})
+    else:
+        state = "ran"
+        with _steps(say) as step:
+            summary = stage.run(
+                corpora=opened,
+                faces=faces,
+                embedding=embedding,
+                reference=None if found is None else found.vertices,
+                is_flame_topology=found is not None and found.is_flame_topology,
+                outputs=outputs,
+                params=params,
+                fingerprint=print_,
+                workers=threads,
+                progress=step,
+            )
+    drawn = _draw(outputs, made or {}, say) if pictures else ()
+    return BasesResult(
+        bases=outputs,
+        pictures=drawn,
+        state=state,
+        summary=summary,
+        lost=tuple(f"{c.name}: {file.path}: {file.reason}" for c in opened for file in c.lost),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _open(spec: str, cache: Path, params: BasesParams, workers: int | None, say: Event) -> Corpus:
+    name = spec.partition(":")[0]
+    with _steps(say) as step:
+        corpus = open_corpus(
+            spec,
+            cache=cache,
+            max_lost=params.max_lost,
+            workers=workers,
+            progress=lambda done, total: step(f"read {name}", done, total),
+        )
+    for file in corpus.lost[:5]:
+        log.warning("corpus %s: %s was skipped: %s", corpus.name, file.path, file.reason)
+    if len(corpus.lost) > 5:
+        log.warning("corpus %s: %d more files were skipped", corpus.name, len(corpus.lost) - 5)
+    return corpus
+
+
+def _mesh(corpora: Sequence[Corpus], name: str | None) -> tuple[NDArray[np.int32], LandmarkEmbedding, Head | None]:
+    """Return triangles and landmarks of the corpora's topology, and the head that they came from, if one was needed."""
+    v, faces = stage.same_topology(corpora)
+    known = next((c.embedding for c in corpora if c.embedding is not None), None)
+    if name is None and faces is not None and known is not None:
+        return faces, known, None
+    wanted = topology_hash(v, faces) if faces is not None else None
+    head = read_head(name) if name is not None else find_head(topology_hash=wanted, n_vertices=v)
+    if head is None:
+        missing = "triangles and landmarks" if faces is None else "landmarks"
+        raise AssetError(
+            f"corpus {corpora[0].name}: {missing} of its {v} vertices are not known; import a head of this topology"
+            " with `au3dmm assets import --flame FILE --landmarks FILE`"
+        )
+    if len(head.vertices) != v or (wanted is not None and head.topology_hash() != wanted):
+        raise SchemaError(
+            f"head {head.name} ({len(head.vertices)} vertices, {len(head.faces)} triangles) is of another topology than"
+            f" corpus {corpora[0].name} ({v} vertices); give the head of the corpus, or leave --head out"
+        )
+    return head.faces, head.embedding, head
+
+
+def _current(outputs: Mapping[int, Path], print_: str) -> dict[int, Bases]:
+    """Return the bases on disk if all of them are whole and what would be made now."""
+    found = {}
+    for k, path in outputs.items():
+        try:
+            bases = read_bases(path)
+        except SchemaError:
+            return {}
+        if bases.info.get("fingerprint") != print_ or bases.k_au != k:
+            return {}
+        found[k] = bases
+    return found
+
+
+def _summary_of(made: Mapping[int, Bases], corpora: Sequence[Corpus]) -> dict[str, Any]:
+    info = next(iter(made.values())).info
+    return {
+        "subjects": sum(c["subjects"] for c in info["corpora"]),
+        "sequences": sum(c["sequences"] for c in info["corpora"]),
+        "frames": sum(c["frames"] for c in info["corpora"]),
+        "lost_files": sum(len(c.lost) for c in corpora),
+        **{name: info[name] for name in ("k_id", "rms_offset_mm", "truncation_rms_mm", "licence", "warnings")},
+        "kind": info["basis_kind"],
+        "models": {
+            k: {
+                "rms_mm": bases.info["residual_rms_mm"],
+                "variance_explained": bases.info["variance_explained_au"],
+                **{name: bases.info[name] for name in ("sparsity", "objective")},
+            }
+            for k, bases in made.items()
+        },
+    }
+
+
+def _draw(outputs: Mapping[int, Path], current: Mapping[int, Bases], say: Event) -> tuple[Path, ...]:
+    from au3dmm.report.bases_page import write_bases_page
+    from au3dmm.report.component_sheet import write_component_sheet, write_identity_sheet
+
+    drawn: list[Path] = []
+    with _steps(say) as step:
+        for k, path in outputs.items():
+            sheets = {
+                path.with_suffix(".components.png"): write_component_sheet,
+                path.with_suffix(".identity.png"): write_identity_sheet,
+                path.with_suffix(".html"): write_bases_page,
+            }
+            drawn += sheets
+            if k in current and all(sheet.exists() for sheet in sheets):
+                continue
+            bases = read_bases(path)
+            for number, (sheet, write) in enumerate(sheets.items()):
+                step("draw", number, len(sheets))
+                write(sheet, bases)
+            step("draw", len(sheets), len(sheets))
+    return tuple(drawn)
+
+
+@contextmanager
+def _steps(say: Event) -> Iterator[Callable[[str, int, int], None]]:
+    """Turn (step, done, total) into the events that reporters show: start, progress, done."""
+    now: str | None = None
+    began = 0.0
+
+    def end() -> None:
+        if now is not None:
+            seconds = time.monotonic() - began
+            say({"event": "done", "stage": now, "state": "ran", "summary": {}, "seconds": seconds})
+
+    def step(name: str, done: int, total: int) -> None:
+        nonlocal now, began
+        if name != now:
+            end()
+            now, began = name, time.monotonic()
+            say({"event": "start", "stage": name})
+        say({"event": "progress", "stage": name, "done": done, "total": total})
+
+    yield step
+    end()

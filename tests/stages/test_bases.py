@@ -1,0 +1,224 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from au3dmm.config import BasesParams
+from au3dmm.core.basis import deform
+from au3dmm.core.sparse_codes import encode
+from au3dmm.errors import FitError, SchemaError
+from au3dmm.io.bases import read_bases
+from au3dmm.io.corpora.base import Sequence
+from au3dmm.stages.bases import run, same_topology
+from small_corpus import FRAMES, TAKES, UNITS, make_corpus
+
+PARAMS = BasesParams(k_au=(4,), epochs=8)
+
+
+def fit(corpora, folder, params=PARAMS, **options):
+    outputs = {k: folder / f"k{k}.npz" for k in params.k_au}
+    first = corpora[0]
+    report = run(
+        corpora=corpora,
+        faces=first.faces,
+        embedding=first.embedding,
+        reference=None,
+        is_flame_topology=False,
+        outputs=outputs,
+        params=params,
+        **options,
+    )
+    return report, read_bases(outputs[params.k_au[0]])
+
+
+def matched(bases, shapes):
+    """Cosine of each true shape to its component, and the component's number."""
+    a = bases.components_au.reshape(bases.k_au, -1)
+    b = shapes.reshape(len(shapes), -1)
+    cosine = (b / np.linalg.norm(b, axis=1, keepdims=True)) @ (a / np.linalg.norm(a, axis=1, keepdims=True)).T
+    i, j = linear_sum_assignment(-cosine)
+    return cosine[i, j], j
+
+
+@pytest.fixture(scope="module")
+def small():
+    return make_corpus()
+
+
+@pytest.fixture(scope="module")
+def learnt(small, tmp_path_factory):
+    return fit([small.corpus], tmp_path_factory.mktemp("bases"))
+
+
+def test_planted_action_units_come_back_with_their_meaning(small, learnt):
+    report, bases = learnt
+    cosine, which = matched(bases, small.shapes)
+    assert cosine.min() > 0.99
+    entries = bases.info["components"]
+    found = {unit: entries[k] for unit, k in zip(UNITS, which, strict=True)}
+    assert found["AU12_left"]["side"] == "left"
+    assert found["AU12_left"]["mirror"] == found["AU12_right"]["name"]
+    assert found["AU4"]["region"] == "brows"
+    assert found["AU26"]["action_units"][0]["au"] == "AU26"
+    assert found["AU26"]["action_units"][0]["n"] == 3 * sum("AU26" in units for units in TAKES)
+    assert [a["au"] for a in found["AU12_left"]["action_units"]] == ["AU12_left"]
+    assert bases.names_au == tuple(entry["name"] for entry in entries)
+    assert report["models"][4]["variance_explained"] > 0.99
+
+
+def test_identity_is_the_pca_of_the_neutrals_and_its_rank_is_told(small, learnt):
+    report, bases = learnt
+    assert report["k_id"] == bases.k_id == 2  # three people
+    heads = np.stack(list(small.neutrals.values()))
+    np.testing.assert_allclose(bases.template, heads.mean(0), atol=2e-4)  # up to a rigid motion
+    alpha = np.array([[1, 1], [-1, 1], [0, -1]])  # any person is within reach
+    assert np.isfinite(deform(bases.template, bases.components_id, alpha)).all()
+    assert bases.info["variance_explained_id"][-1] == pytest.approx(1)
+
+
+def test_alpha_is_in_standard_deviations_of_the_corpus(small, learnt):
+    _, bases = learnt
+    offsets = (small.frames - np.repeat(list(small.neutrals.values()), len(TAKES) * FRAMES, 0)).reshape(
+        len(small.frames), -1
+    )
+    units = bases.components_au.reshape(4, -1) / bases.stddev_au[:, None]
+    np.testing.assert_allclose(np.linalg.norm(units, axis=1), 1, rtol=1e-4)
+    codes = encode(offsets.astype(np.float64), units, bases.info["l1"], tolerance=1e-9)
+    np.testing.assert_allclose(np.sqrt((codes**2).mean(0)), bases.stddev_au, rtol=2e-2)
+
+
+@pytest.mark.parametrize("neutral_files", [True, False])
+def test_head_motion_changes_nothing(small, learnt, tmp_path, neutral_files):
+    posed = make_corpus(posed=True, neutral_files=neutral_files)
+    report, bases = fit([posed.corpus], tmp_path)
+    assert matched(bases, small.shapes)[0].min() > 0.98
+    assert report["models"][4]["rms_mm"] == pytest.approx(learnt[0]["models"][4]["rms_mm"], abs=0.05)
+    assert not report["warnings"]
+
+
+def test_the_number_of_threads_changes_no_byte(small, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "three").mkdir()
+    posed = make_corpus(posed=True).corpus
+    for corpus in (small.corpus, posed):
+        fit([corpus], tmp_path / "one", workers=1)
+        fit([corpus], tmp_path / "three", workers=3)
+        assert (tmp_path / "one" / "k4.npz").read_bytes() == (tmp_path / "three" / "k4.npz").read_bytes()
+
+
+def test_several_numbers_of_components_share_one_reduction(small, tmp_path):
+    steps = []
+    report, _ = fit(
+        [small.corpus],
+        tmp_path,
+        BasesParams(k_au=(2, 4, 6), epochs=4),
+        progress=lambda step, done, total: steps.append(step),
+    )
+    assert list(dict.fromkeys(steps)) == ["reduce", "learn K=2", "learn K=4", "learn K=6"]
+    left = [report["models"][k]["rms_mm"] for k in (2, 4, 6)]
+    assert left[0] > left[1] >= left[2] * 0.8
+    for k in (2, 4, 6):
+        assert read_bases(tmp_path / f"k{k}.npz").k_au == k
+
+
+@pytest.mark.parametrize("method", ["pca", "localised"])
+def test_other_methods(small, tmp_path, method):
+    report, bases = fit([small.corpus], tmp_path, BasesParams(k_au=(4,), method=method, epochs=8))
+    assert bases.info["method"] == method
+    if method == "pca":
+        assert report["models"][4]["variance_explained"] == pytest.approx(1, abs=1e-4)
+        flat = bases.components_au.reshape(4, -1) / bases.stddev_au[:, None]
+        np.testing.assert_allclose(flat @ flat.T, np.eye(4), atol=1e-3)
+    else:
+        assert (np.abs(bases.components_au).max(2) == 0).mean() > 0.3
+        assert matched(bases, small.shapes)[0].min() > 0.97
+
+
+def test_each_sequence_may_count_from_its_own_first_frame(small, tmp_path):
+    # everybody holds half a smile all the time: a part of no action unit's motion
+    grin = small.frames + (0.5 * small.shapes[0] + 0.5 * small.shapes[1]).astype(np.float32)
+    corpus = dataclasses.replace(small.corpus, frames=grin)
+    by_subject, _ = fit([corpus], tmp_path)
+    by_sequence, bases = fit([corpus], tmp_path, BasesParams(k_au=(4,), epochs=8, neutral="sequence"))
+    assert matched(bases, small.shapes)[0].min() > 0.99
+    assert by_sequence["rms_offset_mm"] < by_subject["rms_offset_mm"]
+
+
+def test_a_neutral_that_is_not_neutral_is_flagged(small, tmp_path):
+    neutrals = {**small.neutrals, "p2": small.neutrals["p2"] + 1.5 * small.shapes[3]}
+    report, _ = fit([dataclasses.replace(small.corpus, neutrals=neutrals)], tmp_path)
+    assert len(report["warnings"]) == 1
+    assert "the neutral head of p2 does not look neutral" in report["warnings"][0]
+
+
+def test_a_sequence_that_starts_active_is_flagged_and_not_taken_for_neutral(small, tmp_path):
+    made = make_corpus(posed=True, neutral_files=False)
+    frames = made.frames.copy()
+    active = made.corpus.sequences[3]  # AU26 of p1
+    frames[active.rows[0]] = frames[active.rows[FRAMES // 2]]
+    report, bases = fit([dataclasses.replace(made.corpus, frames=frames)], tmp_path)
+    assert [w.split(" does not start neutral")[0] for w in report["warnings"]] == ["p1/take4"]
+    assert matched(bases, small.shapes)[0].min() > 0.95
+
+
+def test_two_corpora_of_one_topology_are_joined(small, tmp_path):
+    other = make_corpus(name="other", seed=5, subjects=2)
+    report, bases = fit([small.corpus, other.corpus], tmp_path)
+    assert (report["subjects"], report["k_id"]) == (5, 4)
+    assert [c["name"] for c in bases.info["corpora"]] == ["small", "other"]
+    assert matched(bases, small.shapes)[0].min() > 0.99
+
+
+def test_another_topology_is_refused(small):
+    other = small.corpus.faces[::-1].copy()
+    with pytest.raises(SchemaError, match="small and other have other triangles"):
+        same_topology([small.corpus, dataclasses.replace(small.corpus, name="other", faces=other)])
+    half = make_corpus(name="half")
+    fewer = dataclasses.replace(
+        half.corpus, frames=half.frames[:, :100], neutrals={s: n[:100] for s, n in half.neutrals.items()}
+    )
+    with pytest.raises(SchemaError, match="half has 100 vertices, small has 5023"):
+        same_topology([small.corpus, fewer])
+
+
+@pytest.mark.parametrize("posed", [False, True])
+def test_vertices_that_are_not_finite_are_named(small, tmp_path, posed):
+    frames = small.frames.copy()
+    frames[2 * FRAMES + 4, 17, 1] = np.nan
+    corpus = dataclasses.replace(small.corpus, frames=frames, posed=posed)
+    with np.errstate(invalid="ignore"), pytest.raises(SchemaError, match="frame 4 of p1/take3"):
+        fit([corpus], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_components_than_the_data_supports_are_refused(small, tmp_path):
+    with pytest.raises(FitError, match="3 components of 3 rows, which determine 2"):
+        fit([small.corpus], tmp_path, BasesParams(k_id=3, k_au=(4,)))
+    with pytest.raises(FitError, match="200 AU components of 162 frames"):
+        fit([small.corpus], tmp_path, BasesParams(k_au=(200,)))
+    with pytest.raises(FitError, match="40 principal components of offsets that have"):
+        fit([small.corpus], tmp_path, BasesParams(k_au=(40,), method="pca"))
+    alone = make_corpus(subjects=1)
+    with pytest.raises(FitError, match="1 subject in the corpus; expected at least 2"):
+        fit([alone.corpus], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_corpus_without_motion_is_refused(small, tmp_path):
+    still = np.repeat(np.stack(list(small.neutrals.values())), len(TAKES) * FRAMES, 0)
+    with pytest.raises(SchemaError, match="no frame differs from its neutral head"):
+        fit([dataclasses.replace(small.corpus, frames=still)], tmp_path)
+
+
+def test_a_frame_of_two_sequences_is_refused(small, tmp_path):
+    twice = (*small.corpus.sequences, Sequence("p1", "again", np.array([3])))
+    with pytest.raises(SchemaError, match="1 frames belong to two sequences"):
+        fit([dataclasses.replace(small.corpus, sequences=twice)], tmp_path)
+
+
+def test_rows_that_no_sequence_names_are_left_out(small, tmp_path, learnt):
+    frames = np.concatenate([np.full((5, 5023, 3), np.nan, np.float32), small.frames])
+    shifted = tuple(dataclasses.replace(s, rows=s.rows + 5) for s in small.corpus.sequences)
+    _, bases = fit([dataclasses.replace(small.corpus, frames=frames, sequences=shifted)], tmp_path)
+    np.testing.assert_array_equal(bases.components_au, learnt[1].components_au)
