@@ -134,7 +134,7 @@ def build_bases(
     )
     made = {} if force else _current(outputs, print_)
     if made:
-        state, summary = "up to date", _summary_of(made, opened)
+        state, summary = "up to date", _summary_of(made, outputs, opened)
         say({"event": "start", "stage": "bases"})
         say({"event": "done", "stage": "bases", "state": state, "summary": {}, "seconds": 0.0})
     else:
@@ -216,7 +216,7 @@ def _current(outputs: Mapping[int, Path], print_: str) -> dict[int, Bases]:
     return found
 
 
-def _summary_of(made: Mapping[int, Bases], corpora: Sequence[Corpus]) -> dict[str, Any]:
+def _summary_of(made: Mapping[int, Bases], outputs: Mapping[int, Path], corpora: Sequence[Corpus]) -> dict[str, Any]:
     info = next(iter(made.values())).info
     return {
         "subjects": sum(c["subjects"] for c in info["corpora"]),
@@ -227,6 +227,7 @@ def _summary_of(made: Mapping[int, Bases], corpora: Sequence[Corpus]) -> dict[st
         "kind": info["basis_kind"],
         "models": {
             k: {
+                "file": str(outputs[k]),
                 "rms_mm": bases.info["residual_rms_mm"],
                 "variance_explained": bases.info["variance_explained_au"],
                 **{name: bases.info[name] for name in ("sparsity", "objective")},

@@ -106,9 +106,9 @@ def sample_corpus(
 ) -> Corpus:
     """Draw subjects and their takes; equal arguments give equal corpora.
 
-    Subjects come in pairs of opposite identity, so that their mean is the model's template. Every subject performs an
-    eighth of the expressions alone (the subjects together: all of them, several times), some in combination, and
-    speaks. A take rises from neutral and returns to it; people differ in how far they move.
+    The mean of the subjects is the model's template. Every subject performs an eighth of the expressions alone (eight
+    subjects: all of them), some in combination, and speaks. A take rises from neutral and returns to it; people differ
+    in how far they move.
 
     Parameters
     ----------
@@ -126,9 +126,8 @@ def sample_corpus(
         What identifies the model's files; goes into the fingerprint.
     """
     rng = np.random.default_rng([seed, 11])
-    half = rng.standard_normal((-(-n_subjects // 2), len(model.identity)))
-    half = np.clip(half, -_IDENTITY_LIMIT, _IDENTITY_LIMIT)
-    alpha = np.concatenate([half, -half])[:n_subjects]
+    alpha = np.clip(rng.standard_normal((n_subjects, len(model.identity))), -_IDENTITY_LIMIT, _IDENTITY_LIMIT)
+    alpha -= alpha.mean(0)
     neutrals = model.template + np.tensordot(alpha, model.identity, 1)
     names = [f"{model.name}{i + 1:03d}" for i in range(n_subjects)]
     singles = _groups(model.labels)
