@@ -108,7 +108,7 @@ def run(
         "stage_version": VERSION,
         "fingerprint": fingerprint,
         "corpora": [_corpus_info(corpus) for corpus in corpora],
-        "warnings": rows.warnings,
+        "warnings": list(rows.warnings),
         "method": params.method,
         "codes": "signed" if params.method == "pca" else params.codes,
         "seed": params.seed,
@@ -190,7 +190,7 @@ def run(
         "truncation_rms_mm": common["truncation_rms_mm"],
         "licence": common["licence"],
         "kind": common["basis_kind"],
-        "warnings": rows.warnings,
+        "warnings": list(rows.warnings),
         "models": models,
     }
 
@@ -301,7 +301,7 @@ def _residual(reduction: Reduction, learnt: Dictionary) -> float:
 
 def _associations(rows: OffsetRows, alpha: NDArray[np.float64]) -> tuple[tuple[Association, ...], ...] | None:
     """Relate the peaks of alpha in each tagged sequence to its action units; None if there are no tags."""
-    tagged = [(taken, set(units)) for _, _, taken, units in rows.takes if units]
+    tagged = [(take.rows, set(take.action_units)) for take in rows.takes if take.action_units]
     if len(tagged) < 4:
         return None
     peaks = np.stack([np.abs(alpha[taken]).max(0) for taken, _ in tagged])

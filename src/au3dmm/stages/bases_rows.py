@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,80 +19,109 @@ from au3dmm.io.corpora.base import Corpus
 _BLOCK_BYTES = 128 << 20
 _REGISTER_VERTICES, _REGISTER_BYTES = 1500, 16 << 20
 _PROBE_FRAMES = 120
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Take:
+    """A sequence of a corpus, and the rows that its frames have here."""
+
+    subject: str
+    name: str
+    rows: NDArray[np.int64]
+    action_units: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Rows start to stop of a corpus, of which `used` are taken (counted from start)."""
+    """Frames start to stop of a corpus, of which `used` are taken (counted from start)."""
 
     corpus: int
     start: int
     stop: int
     used: NDArray[np.int64]
-    first: int  # row of the first of them among all rows
+    first: int  # row of the first of them
 
 
-@dataclass
+@dataclass(frozen=True)
 class OffsetRows:
-    """Offsets of all used frames, in order of corpus and row.
+    """Offsets of all used frames, in order of corpus and frame.
 
     Attributes
     ----------
-    neutrals : (S, V, 3) array
-        Registered neutral heads, one per subject, m.
-    subjects : list of str
-        Whose, with the corpus' name in front where there are several corpora.
-    takes : list of (subject, name, rows, action_units)
-        Sequences, with the rows that they have here.
-    warnings : list of str
+    corpora : sequence of Corpus
+        Where frames come from.
+    blocks : tuple of _Block
+        How they are read.
+    takes : tuple of Take
+        Sequences, in the order of the corpora.
+    subjects : tuple of str
+        With the corpus' name in front where there are several corpora.
+    neutrals : (S, V, 3) float64 array
+        Their registered neutral heads, m.
+    origins : (O, V, 3) float32 array
+        What offsets count from, m.
+    which : (N,) int64 array
+        Origin of each row.
+    rotation, translation : (N, 3, 3) and (N, 3) float64 arrays
+        Brings each frame onto its subject's neutral head, m.
+    warnings : tuple of str
         Neutrals that do not look neutral.
     """
 
     corpora: Sequence[Corpus]
+    blocks: tuple[_Block, ...]
+    takes: tuple[Take, ...]
+    subjects: tuple[str, ...]
     neutrals: NDArray[np.float64]
-    subjects: list[str]
-    takes: list[tuple[str, str, NDArray[np.int64], tuple[str, ...]]]
-    warnings: list[str] = field(default_factory=list)
-    _blocks: list[_Block] = field(default_factory=list)
-    _origins: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0, 3), np.float32))
-    _which: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    _rotation: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3, 3), np.float32))
-    _translation: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+    origins: NDArray[np.float32]
+    which: NDArray[np.int64]
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    warnings: tuple[str, ...]
 
     @property
     def sizes(self) -> list[int]:
         """Rows of each block."""
-        return [len(block.used) for block in self._blocks]
+        return [len(block.used) for block in self.blocks]
 
     @property
     def n_rows(self) -> int:
         """Rows in all."""
-        return len(self._which)
+        return len(self.which)
 
     @property
     def n_columns(self) -> int:
         """Three per vertex."""
         return 3 * int(self.neutrals.shape[1])
 
-    def read(self, block: int, stride: int) -> NDArray[np.float32]:
+    def read(self, block: int, stride: int = 1) -> NDArray[np.float32]:
         """Return the offsets (n, 3 V), m, of every `stride`-th row of a block."""
-        b = self._blocks[block]
+        b = self.blocks[block]
         frames = self.corpora[b.corpus].frames[b.start : b.stop]
         used = b.used[::stride]
-        here = np.arange(b.first, b.first + len(b.used))[::stride]
-        picked = frames if len(used) == len(frames) else frames[used]
-        return frame_offsets(picked, self._rotation[here], self._translation[here], self._origins, self._which[here])
+        rows = np.arange(b.first, b.first + len(b.used))[::stride]
+        return self._offsets(frames if len(used) == len(frames) else frames[used], rows)
+
+    def read_row(self, row: int) -> NDArray[np.float32]:
+        """Return the offset (V, 3), m, of one row."""
+        b = self.blocks[int(np.searchsorted([block.first for block in self.blocks], row, "right")) - 1]
+        at = b.start + int(b.used[row - b.first])
+        offset = self._offsets(self.corpora[b.corpus].frames[at : at + 1], np.array([row]))
+        return offset.reshape(-1, 3)
 
     def first_bad(self) -> str:
         """Return which frame holds values that are not finite, in words."""
-        for i, b in enumerate(self._blocks):
-            bad = np.flatnonzero(~np.isfinite(self.read(i, 1)).all(1))
+        for i, b in enumerate(self.blocks):
+            bad = np.flatnonzero(~np.isfinite(self.read(i)).all(1))
             if len(bad):
                 row = b.first + int(bad[0])
-                for subject, name, rows, _ in self.takes:
-                    if row in rows:
-                        return f"frame {int(np.flatnonzero(rows == row)[0])} of {subject}/{name}"
+                take = next(t for t in self.takes if row in t.rows)
+                return f"frame {int(np.flatnonzero(take.rows == row)[0])} of {take.subject}/{take.name}"
         return "a frame"
+
+    def _offsets(self, frames: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return frame_offsets(frames, self.rotation[rows], self.translation[rows], self.origins, self.which[rows])
 
 
 def offset_rows(
@@ -99,7 +129,7 @@ def offset_rows(
     reference: NDArray[np.floating] | None,
     neutral: str,
     workers: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> OffsetRows:
     """Find neutrals, register what still holds head motion, and lay out the rows.
 
@@ -119,16 +149,17 @@ def offset_rows(
     Raises
     ------
     SchemaError
-        If subjects are too few, or frames cannot be registered.
+        If frames belong to two sequences, or cannot be registered.
     """
-    several = len(corpora) > 1
-    heads, owners, warnings = [], [], []
+    heads: list[NDArray[np.float64]] = []
+    warnings: list[str] = []
+    subjects: dict[tuple[int, str], str] = {}
     for number, corpus in enumerate(corpora):
         for subject in corpus.subjects:
-            title = f"{corpus.name}/{subject}" if several else subject
+            title = f"{corpus.name}/{subject}" if len(corpora) > 1 else subject
+            subjects[number, subject] = title
             head, told = _neutral_head(corpus, subject, title)
             heads.append(head)
-            owners.append((number, subject, title))
             warnings += told
     stack = np.stack(heads)
     target = stack.mean(0) if reference is None else np.asarray(reference, np.float64)
@@ -136,30 +167,30 @@ def offset_rows(
         registered, rotation, translation = register_neutrals(stack, target)
     except FitError as err:
         raise SchemaError(f"corpus {corpora[0].name}: the neutral heads cannot be registered: {err}") from err
-    rows = _lay_out(corpora, several)
-    rows.neutrals, rows.subjects, rows.warnings = registered, [title for _, _, title in owners], warnings
-    index = {(number, subject): i for i, (number, subject, _) in enumerate(owners)}
-    of_subject = np.empty(rows.n_rows, np.int64)
-    of_take = np.empty(rows.n_rows, np.int64)
-    at, firsts = 0, []
-    for number, corpus in enumerate(corpora):
-        for sequence in corpus.sequences:
-            taken = rows.takes[at][2]
-            of_subject[taken] = index[number, sequence.subject_id]
-            of_take[taken] = at
-            firsts.append((number, int(sequence.rows[0])))
-            at += 1
-    rows._rotation = rotation[of_subject].astype(np.float32)
-    rows._translation = translation[of_subject]
-    rows._which, rows._origins = of_subject, registered.astype(np.float32)
-    _register(rows, workers, progress)
-    warnings += _check_quiet(rows, corpora, owners)
-    if neutral == "sequence":
-        _use_first_frames(rows, firsts, of_take)
-    return rows
+    blocks, takes = _lay_out(corpora, subjects)
+    owner = np.empty(sum(len(block.used) for block in blocks), np.int64)
+    for take in takes:
+        owner[take.rows] = list(subjects.values()).index(take.subject)
+    rows = OffsetRows(
+        corpora=corpora,
+        blocks=blocks,
+        takes=takes,
+        subjects=tuple(subjects.values()),
+        neutrals=registered,
+        origins=registered.astype(np.float32),
+        which=owner,
+        rotation=rotation[owner],
+        translation=translation[owner],
+        warnings=(),
+    )
+    if any(corpus.posed for corpus in corpora):
+        rows = _register(rows, workers, progress)
+    rows = dataclasses.replace(rows, warnings=(*warnings, *_not_quiet(rows)))
+    return _from_first_frames(rows) if neutral == "sequence" else rows
 
 
 def _neutral_head(corpus: Corpus, subject: str, title: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Return a subject's neutral head, and a warning for each sequence that does not start with it."""
     if subject in corpus.neutrals:
         return corpus.neutrals[subject], []
     candidates = corpus.neutral_rows[subject]
@@ -167,116 +198,94 @@ def _neutral_head(corpus: Corpus, subject: str, title: str) -> tuple[NDArray[np.
         found = find_medoid(np.stack([corpus.frames[int(r) : int(r) + 1][0] for r in candidates]))
     except FitError as err:
         raise SchemaError(f"corpus {corpus.name}: no neutral of {title}: {err}") from err
-    told = []
     starts = {int(s.rows[0]): s.name for s in corpus.sequences if s.subject_id == subject}
-    for i in np.flatnonzero(suspects(found.distance)):
-        name = starts.get(int(candidates[i]), f"row {int(candidates[i])}")
-        told.append(
-            f"{title}/{name} does not start neutral: its first frame is {found.distance[i] * 1e3:.1f} mm (rms) from the"
-            " subject's other first frames"
-        )
-    return found.head, told
+    return found.head, [
+        f"{title}/{starts.get(int(candidates[i]), int(candidates[i]))} does not start neutral: its first frame is"
+        f" {found.distance[i] * 1e3:.1f} mm (rms) from the subject's other first frames"
+        for i in map(int, np.flatnonzero(suspects(found.distance)))
+    ]
 
 
-def _lay_out(corpora: Sequence[Corpus], several: bool) -> OffsetRows:
-    found: list[_Block] = []
-    takes: list[tuple[str, str, NDArray[np.int64], tuple[str, ...]]] = []
-    first = 0
+def _lay_out(
+    corpora: Sequence[Corpus], subjects: dict[tuple[int, str], str]
+) -> tuple[tuple[_Block, ...], tuple[Take, ...]]:
+    blocks, takes, first = [], [], 0
     for number, corpus in enumerate(corpora):
+        n_frames, v = (int(n) for n in corpus.frames.shape[:2])
         every = np.concatenate([s.rows for s in corpus.sequences])
         used = np.unique(every)
         if len(used) != len(every):
             raise SchemaError(f"corpus {corpus.name}: {len(every) - len(used)} frames belong to two sequences at once")
-        place = np.full(int(corpus.frames.shape[0]), -1, np.int64)
+        place = np.full(n_frames, -1, np.int64)
         place[used] = first + np.arange(len(used))
-        for s in corpus.sequences:
-            title = f"{corpus.name}/{s.subject_id}" if several else s.subject_id
-            takes.append((title, s.name, place[s.rows], s.action_units))
-        size = max(1, _BLOCK_BYTES // (12 * int(corpus.frames.shape[1])))
-        for start in range(0, int(corpus.frames.shape[0]), size):
-            stop = min(start + size, int(corpus.frames.shape[0]))
-            inside = used[(used >= start) & (used < stop)]
+        takes += [Take(subjects[number, s.subject_id], s.name, place[s.rows], s.action_units) for s in corpus.sequences]
+        size = max(1, _BLOCK_BYTES // (12 * v))
+        for start in range(0, n_frames, size):
+            inside = used[(used >= start) & (used < start + size)]
             if len(inside):
                 low, high = int(inside[0]), int(inside[-1]) + 1
-                found.append(_Block(number, low, high, inside - low, first))
+                blocks.append(_Block(number, low, high, inside - low, first))
                 first += len(inside)
-    empty = OffsetRows(corpora, np.zeros((0, 0, 3)), [], takes, _blocks=found)
-    empty._which = np.zeros(first, np.int64)
-    return empty
+    return tuple(blocks), tuple(takes)
 
 
-def _register(rows: OffsetRows, workers: int, progress: Callable[[int, int], None] | None) -> None:
-    """Find the motion of every frame of corpora that still hold head motion."""
+def _register(rows: OffsetRows, workers: int, progress: Progress | None) -> OffsetRows:
+    """Find the motion of every frame of the corpora that still hold head motion, on vertices spread over the head."""
     v = rows.neutrals.shape[1]
     some = np.unique(np.linspace(0, v - 1, min(v, _REGISTER_VERTICES)).astype(np.int64))
     step = max(1, _REGISTER_BYTES // (24 * len(some)))
     work = [
-        (block, start)
-        for block in rows._blocks
+        (block, slice(start, start + step))
+        for block in rows.blocks
         if rows.corpora[block.corpus].posed
         for start in range(0, len(block.used), step)
     ]
+    rotation, translation = rows.rotation.copy(), rows.translation.copy()
 
-    def one(item: tuple[_Block, int]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        block, start = item
-        used = block.used[start : start + step]
-        here = block.first + np.arange(start, start + len(used))
-        low = block.start + int(used[0])
-        frames = rows.corpora[block.corpus].frames[low : block.start + int(used[-1]) + 1][used - used[0]][:, some]
-        rotation = np.empty((len(used), 3, 3))
-        translation = np.empty((len(used), 3))
-        for subject in np.unique(rows._which[here]):
-            mine = rows._which[here] == subject
-            rotation[mine], translation[mine] = register_frames(frames[mine], rows.neutrals[subject][some])
-        return here, rotation, translation
+    def one(item: tuple[_Block, slice]) -> int:
+        block, part = item
+        used = block.used[part]
+        here = block.first + np.arange(len(block.used))[part]
+        low, high = block.start + int(used[0]), block.start + int(used[-1]) + 1
+        frames = rows.corpora[block.corpus].frames[low:high][used - used[0]][:, some]
+        for subject in np.unique(rows.which[here]):
+            mine = rows.which[here] == subject
+            rotation[here[mine]], translation[here[mine]] = register_frames(frames[mine], rows.neutrals[subject][some])
+        return len(used)
 
-    total, done = sum(len(b.used[s : s + step]) for b, s in work), 0
+    total, done = sum(len(block.used[part]) for block, part in work), 0
     with single_threaded_blas():
         try:
-            for here, rotation, translation in ordered_map(one, work, workers):
-                rows._rotation[here], rows._translation[here] = rotation, translation
-                done += len(here)
+            for count in ordered_map(one, work, workers):
+                done += count
                 if progress is not None:
                     progress(done, total)
         except FitError as err:
             raise SchemaError(f"{rows.first_bad()} cannot be registered: {err}") from err
+    return dataclasses.replace(rows, rotation=rotation, translation=translation)
 
 
-def _check_quiet(rows: OffsetRows, corpora: Sequence[Corpus], owners: Sequence[tuple[int, str, str]]) -> list[str]:
-    """Tell neutral heads from which all of their subject's frames are far away."""
-    nearest = np.zeros(len(owners))
-    for i, (_, _, _) in enumerate(owners):
-        mine = np.flatnonzero(rows._which == i)
+def _not_quiet(rows: OffsetRows) -> list[str]:
+    """Tell neutral heads that all of their subject's frames are far away from."""
+    nearest = np.zeros(len(rows.subjects))
+    for i in range(len(rows.subjects)):
+        mine = np.flatnonzero(rows.which == i)
         probe = mine[np.unique(np.linspace(0, len(mine) - 1, min(len(mine), _PROBE_FRAMES)).astype(np.int64))]
-        distance = [_rms(rows, int(row)) for row in probe]
-        nearest[i] = np.quantile(distance, 0.05)
+        offsets = [rows.read_row(int(row)).astype(np.float64) for row in probe]
+        nearest[i] = np.quantile([np.sqrt((offset**2).sum(1).mean()) for offset in offsets], 0.05)
     return [
-        f"the neutral head of {owners[i][2]} does not look neutral: 95 % of its frames are farther from it than"
+        f"the neutral head of {rows.subjects[i]} does not look neutral: 95 % of its frames are farther from it than"
         f" {nearest[i] * 1e3:.1f} mm (rms)"
         for i in map(int, np.flatnonzero(suspects(nearest)))
     ]
 
 
-def _one(rows: OffsetRows, row: int) -> NDArray[np.float32]:
-    """Return the offset (1, 3 V) of one row."""
-    starts = [block.first for block in rows._blocks]
-    block = rows._blocks[int(np.searchsorted(starts, row, "right")) - 1]
-    at = block.start + int(block.used[row - block.first])
-    here = slice(row, row + 1)
-    frames = rows.corpora[block.corpus].frames[at : at + 1]
-    return frame_offsets(frames, rows._rotation[here], rows._translation[here], rows._origins, rows._which[here])
-
-
-def _rms(rows: OffsetRows, row: int) -> float:
-    offset = _one(rows, row).astype(np.float64)
-    return float(np.sqrt((offset**2).sum() / (offset.size / 3)))
-
-
-def _use_first_frames(rows: OffsetRows, firsts: Sequence[tuple[int, int]], of_take: NDArray[np.int64]) -> None:
+def _from_first_frames(rows: OffsetRows) -> OffsetRows:
     """Count offsets from the first frame of each sequence instead of from the subject's neutral head."""
-    origins = []
-    for (_, _, taken, _), _ in zip(rows.takes, firsts, strict=True):
-        row = int(taken[0])
-        origins.append(_one(rows, row).reshape(-1, 3) + rows._origins[rows._which[row]])
-    rows._origins = np.stack(origins)
-    rows._which = of_take
+    origins = np.empty((len(rows.takes), *rows.origins.shape[1:]), np.float32)
+    which = np.empty_like(rows.which)
+    for i, take in enumerate(rows.takes):
+        row = int(take.rows[0])
+        origins[i] = rows.read_row(row) + rows.origins[rows.which[row]]
+        which[take.rows] = i
+    return dataclasses.replace(rows, origins=origins, which=which)
