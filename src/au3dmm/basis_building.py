@@ -43,7 +43,8 @@ class BasesResult:
     state : str
         ``ran`` or ``up to date``.
     summary : dict
-        What the stage reported (see `au3dmm.stages.bases.run`); for files that are up to date, what they say.
+        ``subjects, sequences, frames, lost_files, k_id, rms_offset_mm, truncation_rms_mm, licence, kind, warnings``,
+        and ``models``: by number of AU components ``file, rms_mm, variance_explained, sparsity, objective``.
     lost : tuple of str
         Files of the corpora that were skipped, and why.
     seconds : float
@@ -133,14 +134,13 @@ def build_bases(
         },
     )
     made = {} if force else _current(outputs, print_)
+    state = "up to date" if made else "ran"
     if made:
-        state, summary = "up to date", _summary_of(made, outputs, opened)
         say({"event": "start", "stage": "bases"})
         say({"event": "done", "stage": "bases", "state": state, "summary": {}, "seconds": 0.0})
     else:
-        state = "ran"
         with _steps(say) as step:
-            summary = stage.run(
+            made = stage.run(
                 corpora=opened,
                 faces=faces,
                 embedding=embedding,
@@ -152,12 +152,12 @@ def build_bases(
                 workers=threads,
                 progress=step,
             )
-    drawn = _draw(outputs, made or {}, say) if pictures else ()
+    drawn = _draw(outputs, made, say, again=state == "ran") if pictures else ()
     return BasesResult(
         bases=outputs,
         pictures=drawn,
         state=state,
-        summary=summary,
+        summary=_summary(made, outputs, opened),
         lost=tuple(f"{c.name}: {file.path}: {file.reason}" for c in opened for file in c.lost),
         seconds=time.monotonic() - began,
     )
@@ -216,7 +216,7 @@ def _current(outputs: Mapping[int, Path], print_: str) -> dict[int, Bases]:
     return found
 
 
-def _summary_of(made: Mapping[int, Bases], outputs: Mapping[int, Path], corpora: Sequence[Corpus]) -> dict[str, Any]:
+def _summary(made: Mapping[int, Bases], outputs: Mapping[int, Path], corpora: Sequence[Corpus]) -> dict[str, Any]:
     info = next(iter(made.values())).info
     return {
         "subjects": sum(c["subjects"] for c in info["corpora"]),
@@ -237,7 +237,7 @@ def _summary_of(made: Mapping[int, Bases], outputs: Mapping[int, Path], corpora:
     }
 
 
-def _draw(outputs: Mapping[int, Path], current: Mapping[int, Bases], say: Event) -> tuple[Path, ...]:
+def _draw(outputs: Mapping[int, Path], made: Mapping[int, Bases], say: Event, *, again: bool) -> tuple[Path, ...]:
     from au3dmm.report.bases_page import write_bases_page
     from au3dmm.report.component_sheet import write_component_sheet, write_identity_sheet
 
@@ -250,12 +250,11 @@ def _draw(outputs: Mapping[int, Path], current: Mapping[int, Bases], say: Event)
                 path.with_suffix(".html"): write_bases_page,
             }
             drawn += sheets
-            if k in current and all(sheet.exists() for sheet in sheets):
+            if not again and all(sheet.exists() for sheet in sheets):
                 continue
-            bases = read_bases(path)
             for number, (sheet, write) in enumerate(sheets.items()):
                 step("draw", number, len(sheets))
-                write(sheet, bases)
+                write(sheet, made[k])
             step("draw", len(sheets), len(sheets))
     return tuple(drawn)
 

@@ -6,22 +6,21 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import au3dmm
 from au3dmm.config import BasesParams
 from au3dmm.core.basis import Bases, topology_hash
 from au3dmm.core.dictionary import Dictionary, learn_dictionary
 from au3dmm.core.landmarks import LandmarkEmbedding, landmark_positions
-from au3dmm.core.meaning import Association, associate, component_names, describe_components
+from au3dmm.core.meaning import component_names, describe_components
 from au3dmm.core.pca import Pca, fit_pca
 from au3dmm.core.reduction import Reduction, reduce_rows
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.bases import write_bases
 from au3dmm.io.corpora.base import Corpus
+from au3dmm.stages.bases_info import component_info, corpora_info, learning_info, rounded
 from au3dmm.stages.bases_rows import OffsetRows, offset_rows
 
 READS = ("corpora",)
@@ -48,7 +47,7 @@ def run(
     fingerprint: str = "",
     workers: int = 1,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> dict[int, Bases]:
     """Learn both models and write one basis file for each number of AU components.
 
     Parameters
@@ -76,9 +75,8 @@ def run(
 
     Returns
     -------
-    dict
-        ``subjects, sequences, frames, k_id, rank, truncation_rms_mm, warnings`` and ``models``: by K, ``rms_mm,
-        variance_explained, sparsity, objective``.
+    dict of int to Bases
+        What was written.
 
     Raises
     ------
@@ -88,111 +86,55 @@ def run(
         If the corpora do not support as many components.
     """
     say = progress or (lambda step, done, total: None)
-    rows = offset_rows(corpora, reference, params.neutral, workers, lambda d, n: say("register", d, n))
+    rows = offset_rows(corpora, reference, params.neutral, workers, functools.partial(say, "register"))
     for text in rows.warnings:
         log.warning("%s", text)
     identity = _identity(rows, params)
-    reduction = _reduce(rows, params, workers, lambda d, n: say("reduce", d, n))
+    reduction = _reduce(rows, params, workers, functools.partial(say, "reduce"))
     vertices = rows.n_columns // 3
     scale = float(np.sqrt(reduction.energy / rows.n_rows))
-    if not scale * np.sqrt(3 / rows.n_columns) > _STILL_M:
+    if not scale / np.sqrt(vertices) > _STILL_M:
         raise SchemaError(f"corpus {corpora[0].name}: no frame differs from its neutral head; nothing can be learnt")
     template = identity.mean.reshape(-1, 3)
-    to_mm = 1e3 / np.sqrt(vertices)
+    landmarks = landmark_positions(template, faces, embedding)
     common = {
-        "basis_kind": "demo" if any(c.kind == "demo" for c in corpora) else "learned",
+        **corpora_info(rows),
         "is_flame_topology": is_flame_topology,
-        "licence": "; ".join(dict.fromkeys(c.licence or "unknown" for c in corpora)),
-        "provenance": "; ".join(dict.fromkeys(c.provenance or c.name for c in corpora)),
-        "package": au3dmm.__version__,
         "stage_version": VERSION,
         "fingerprint": fingerprint,
-        "corpora": [_corpus_info(corpus) for corpus in corpora],
-        "warnings": list(rows.warnings),
-        "method": params.method,
-        "codes": "signed" if params.method == "pca" else params.codes,
-        "seed": params.seed,
-        "rank": len(reduction.directions),
-        "rms_offset_mm": float(scale * to_mm),
-        "truncation_rms_mm": float(np.sqrt(reduction.residual / rows.n_rows) * to_mm),
-        "k_id": len(identity.stddev),
-        "variance_explained_id": _rounded(identity.explained),
         "params": params.model_dump(mode="json"),
+        "rank": len(reduction.directions),
+        "truncation_rms_mm": 1e3 * float(np.sqrt(reduction.residual / rows.n_rows / vertices)),
+        "k_id": len(identity.stddev),
+        "variance_explained_id": rounded(identity.explained),
     }
-    components_id = (identity.directions * identity.stddev[:, None]).reshape(-1, vertices, 3)
-    landmarks = landmark_positions(template, faces, embedding)
-    models = {}
+    made = {}
     for k, path in outputs.items():
         learnt = _learn(reduction, k, params, scale, workers, functools.partial(say, f"learn K={k}"))
-        codes = learnt.codes.astype(np.float64)
-        stddev = np.sqrt((codes**2).mean(0))
+        stddev = np.sqrt(learnt.energy / rows.n_rows)
         components = np.round((learnt.atoms * stddev[:, None]).reshape(k, vertices, 3) / _ROUND_M) * _ROUND_M
-        meanings = describe_components(template, faces, components, landmarks, signed=bool((codes < 0).any()))
+        signed = params.method == "pca" or params.codes == "signed"
+        meanings = describe_components(template, faces, components, landmarks, signed=signed)
         names = component_names(meanings)
-        goes_with = _associations(rows, codes / np.where(stddev > 0, stddev, 1))
-        rest = _residual(reduction, learnt)
-        energy = stddev**2 / (stddev**2).sum()
-        info = {
-            **common,
-            "k_au": k,
-            "l1": params.l1 * scale,
-            "l2": params.l2,
-            "epochs": params.epochs,
-            "objective": _rounded(np.array(learnt.objective) / scale**2),
-            "notes": list(learnt.notes),
-            "variance_explained_au": 1 - rest / reduction.energy,
-            "residual_rms_mm": float(np.sqrt(rest / rows.n_rows) * to_mm),
-            "sparsity": float((codes == 0).mean()),
-            "components": [
-                {
-                    "name": names[i],
-                    "region": m.region,
-                    "side": m.side,
-                    "mirror": names[m.mirror],
-                    "mirror_cosine": round(m.mirror_cosine, 6),
-                    "energy": round(float(energy[i]), 6),
-                    "support": round(m.support, 6),
-                    "peak_mm": m.peak_mm,
-                    "action_units": None
-                    if goes_with is None
-                    else [{"au": a.au, "r": round(a.r, 4), "n": a.n} for a in goes_with[i]],
-                }
-                for i, m in enumerate(meanings)
-            ],
-        }
-        bases = Bases(
+        left = _residual(reduction, learnt)
+        made[k] = Bases(
             template=template,
             faces=faces,
-            components_id=components_id,
+            components_id=(identity.directions * identity.stddev[:, None]).reshape(-1, vertices, 3),
             components_au=components,
             stddev_id=identity.stddev,
             stddev_au=stddev,
             embedding=embedding,
             names_au=names,
-            info=info,
+            info={
+                **common,
+                **learning_info(learnt, params, reduction.energy, left, vertices),
+                "components": component_info(rows, learnt, stddev, meanings, names),
+            },
         )
-        write_bases(path, bases)
-        models[k] = {
-            "file": str(path),
-            "rms_mm": info["residual_rms_mm"],
-            "variance_explained": info["variance_explained_au"],
-            "sparsity": info["sparsity"],
-            "objective": info["objective"],
-        }
-        log.info("bases K=%d: %.3f mm rms left of %.3f", k, info["residual_rms_mm"], common["rms_offset_mm"])
-    return {
-        "subjects": len(rows.subjects),
-        "sequences": len(rows.takes),
-        "frames": rows.n_rows,
-        "lost_files": sum(len(c.lost) for c in corpora),
-        "k_id": common["k_id"],
-        "rms_offset_mm": common["rms_offset_mm"],
-        "truncation_rms_mm": common["truncation_rms_mm"],
-        "licence": common["licence"],
-        "kind": common["basis_kind"],
-        "warnings": list(rows.warnings),
-        "models": models,
-    }
+        write_bases(path, made[k])
+        log.info("bases K=%d: %.1f %% of the motion explained", k, 100 * made[k].info["variance_explained_au"])
+    return made
 
 
 def same_topology(corpora: Sequence[Corpus]) -> tuple[int, NDArray[np.int32] | None]:
@@ -297,47 +239,3 @@ def _residual(reduction: Reduction, learnt: Dictionary) -> float:
         z = reduction.coordinates[i : i + 8192].astype(np.float64)
         total += float(np.einsum("ij,ij->", a @ gram, a) - 2 * np.einsum("ij,ij->", a @ inside, z))
     return max(0.0, total)
-
-
-def _associations(rows: OffsetRows, alpha: NDArray[np.float64]) -> tuple[tuple[Association, ...], ...] | None:
-    """Relate the peaks of alpha in each tagged sequence to its action units; None if there are no tags."""
-    tagged = [(take.rows, set(take.action_units)) for take in rows.takes if take.action_units]
-    if len(tagged) < 4:
-        return None
-    peaks = np.stack([np.abs(alpha[taken]).max(0) for taken, _ in tagged])
-    columns: dict[str, NDArray[np.bool_]] = {}
-    bare = sorted({unit.partition("_")[0] for _, units in tagged for unit in units})
-    for unit in bare:
-        whole = np.array([any(u.partition("_")[0] == unit for u in units) for _, units in tagged])
-        columns[unit] = whole
-        for side in ("left", "right"):
-            # a unit without a side is shown on both
-            one = np.array([bool({unit, f"{unit}_{side}"} & units) for _, units in tagged])
-            if (one != whole).any() and one.any():
-                columns[f"{unit}_{side}"] = one
-    found = associate(peaks, np.stack(list(columns.values()), 1), list(columns))
-    return tuple(tuple(_strongest(one)) for one in found)
-
-
-def _strongest(found: Sequence[Association]) -> list[Association]:
-    """Keep the strongest of each action unit: a unit is told once, as a whole or by its side."""
-    kept: dict[str, Association] = {}
-    for association in found:
-        kept.setdefault(association.au.partition("_")[0], association)
-    return list(kept.values())
-
-
-def _corpus_info(corpus: Corpus) -> dict[str, Any]:
-    return {
-        "name": corpus.name,
-        "subjects": len(corpus.subjects),
-        "sequences": len(corpus.sequences),
-        "frames": int(sum(len(s.rows) for s in corpus.sequences)),
-        "licence": corpus.licence,
-        "fingerprint": corpus.fingerprint,
-        "lost_files": len(corpus.lost),
-    }
-
-
-def _rounded(values: NDArray[np.floating]) -> list[float]:
-    return [float(f"{value:.7g}") for value in values]
