@@ -93,8 +93,10 @@ def rms_mm(rows: np.ndarray, codes: np.ndarray, atoms: np.ndarray) -> float:
     return 1e3 * float(np.sqrt(total / len(rows) / N_VERTICES))
 
 
-def least_squares(rows: np.ndarray, atoms: np.ndarray) -> np.ndarray:
-    return np.linalg.solve(atoms @ atoms.T, atoms @ rows.T).T
+def left_by_span_mm(rows: np.ndarray, atoms: np.ndarray) -> float:
+    """Return what the best combinations of the atoms leave (least squares, without sign or penalty)."""
+    axes = np.linalg.qr(atoms.T.astype(np.float64))[0].astype(np.float32)
+    return rms_mm(rows, rows @ axes, axes.T)
 
 
 def support(atoms: np.ndarray) -> float:
@@ -106,7 +108,7 @@ def line(name: str, seconds: float, rows: np.ndarray, codes: np.ndarray, atoms: 
     some = np.linspace(0, len(rows) - 1, 2000).astype(int)
     cosine, count = found(atoms, truth)
     few = np.asarray(rows[some])
-    best = rms_mm(few, least_squares(few, atoms), atoms)
+    best = left_by_span_mm(few, atoms)
     print(
         f"{name:44} {seconds:7.1f} {rms_mm(rows, codes, atoms):7.3f} {best:7.3f}"
         f" {(codes == 0).mean():6.2f} {support(atoms):8.3f} {cosine:7.3f} {count:4d}/{len(truth)}",
@@ -247,7 +249,7 @@ def held_out_motion(source: IctOffsets, n: int) -> None:
             atoms = learnt.atoms.astype(np.float32)
             if not options:
                 cells.append(rms_mm(rest, encode(rest, atoms, SPARSITY * scale, workers=WORKERS), atoms))
-            cells.append(rms_mm(rest, least_squares(rest, atoms), atoms))
+            cells.append(left_by_span_mm(rest, atoms))
         axes = reduction.directions[:k]
         cells.append(rms_mm(rest, rest @ axes.T, axes))
         print(f"{k:4d} {cells[0]:18.3f} {cells[1]:16.3f} {cells[2]:15.3f} {cells[3]:7.3f}", flush=True)

@@ -85,7 +85,7 @@ def component_info(
 ) -> list[dict[str, Any]]:
     """Return the entry of each AU component (docs/formats.md): where it moves, its partner, its action units."""
     alpha = learnt.codes.astype(np.float64) / np.where(stddev > 0, stddev, 1)
-    found = _associations(rows, alpha)
+    found = _associations(rows, alpha, [m.side == "both" for m in meanings])
     energy = learnt.energy / learnt.energy.sum()
     return [
         {
@@ -108,7 +108,9 @@ def rounded(values: NDArray[np.floating]) -> list[float]:
     return [float(f"{value:.7g}") for value in values]
 
 
-def _associations(rows: OffsetRows, alpha: NDArray[np.float64]) -> list[list[Association]] | None:
+def _associations(
+    rows: OffsetRows, alpha: NDArray[np.float64], two_sided: Sequence[bool]
+) -> list[list[Association]] | None:
     """Relate the peaks of alpha in each tagged sequence to its action units; None if there are too few tags."""
     tagged = [(take.rows, set(take.action_units)) for take in rows.takes if take.action_units]
     if len(tagged) < _TAKES_LEAST:
@@ -123,12 +125,15 @@ def _associations(rows: OffsetRows, alpha: NDArray[np.float64]) -> list[list[Ass
             one = np.array([bool({unit, f"{unit}_{side}"} & units) for _, units in tagged])
             if (one != whole).any() and one.any():
                 columns[f"{unit}_{side}"] = one
-    return [_strongest(found) for found in associate(peaks, np.stack(list(columns.values()), 1), list(columns))]
+    found = associate(peaks, np.stack(list(columns.values()), 1), list(columns))
+    return [_told_once(one, both) for one, both in zip(found, two_sided, strict=True)]
 
 
-def _strongest(found: Sequence[Association]) -> list[Association]:
-    """Keep the strongest of each action unit: a unit is told once, as a whole or by its side."""
+def _told_once(found: Sequence[Association], two_sided: bool) -> list[Association]:
+    """Keep one of each action unit: the strongest, but of a two-sided component the unit as a whole if it is there."""
     kept: dict[str, Association] = {}
     for association in found:
-        kept.setdefault(association.au.partition("_")[0], association)
-    return list(kept.values())
+        unit = association.au.partition("_")[0]
+        if unit not in kept or (two_sided and association.au == unit):
+            kept[unit] = association
+    return sorted(kept.values(), key=lambda association: -association.r)
