@@ -21,15 +21,27 @@ __all__ = [
     "BasesResult",
     "LabelResult",
     "__version__",
+    "action_units",
     "fit_bases",
     "label_session",
     "names_au",
+    "read_bases",
     "read_labels",
     "vectors",
 ]
 
 if TYPE_CHECKING:
-    from au3dmm.api import BasesResult, LabelResult, fit_bases, label_session, names_au, read_labels, vectors
+    from au3dmm.api import (
+        BasesResult,
+        LabelResult,
+        action_units,
+        fit_bases,
+        label_session,
+        names_au,
+        read_bases,
+        read_labels,
+        vectors,
+    )
 
 
 def _give_numba_a_cache() -> None:

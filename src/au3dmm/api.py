@@ -23,10 +23,20 @@ from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.io.clock import read_clock
 from au3dmm.io.session import Session, read_session
-from au3dmm.io.tables import names_au, read_table, vectors
+from au3dmm.io.tables import action_units, names_au, read_table, vectors
 from au3dmm.pipeline import PICTURES, STAGES, Event, Execution, SessionRun, run_session
 
-__all__ = ["BasesResult", "LabelResult", "fit_bases", "label_session", "names_au", "read_labels", "vectors"]
+__all__ = [
+    "BasesResult",
+    "LabelResult",
+    "action_units",
+    "fit_bases",
+    "label_session",
+    "names_au",
+    "read_bases",
+    "read_labels",
+    "vectors",
+]
 
 log = logging.getLogger(__name__)
 

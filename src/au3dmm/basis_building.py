@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -22,6 +23,7 @@ from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Corpus
 from au3dmm.io.corpora.open import open_corpus
 from au3dmm.io.hashing import fingerprint, sha256_json
+from au3dmm.io.head_files import FLAME_VERTICES
 from au3dmm.io.heads import Head, find_head, read_head
 from au3dmm.stages import bases as stage
 
@@ -96,13 +98,13 @@ def build_bases(
     head : str, optional
         Name of the imported head that has the landmarks; default: the one that fits the corpora.
     cache : Path, optional
-        Where trees of meshes are converted; default ``<out>.corpora`` beside `out`.
+        Where trees of meshes are converted, once; default ``au3dmm.corpora`` beside `out`.
     workers : int, optional
         Threads, and processes of a conversion; default: one per core, at most 8.
     pictures : bool
         Also write sheets of the components and a page.
     force : bool
-        Learn again what is up to date.
+        Learn again what is up to date, and replace a file that is no basis or holds one of other corpora.
     on_event : callable, optional
         Told of progress, like that of `au3dmm.pipeline`.
 
@@ -118,8 +120,8 @@ def build_bases(
         raise ConfigError(f"{out}: a basis file ends in .npz")
     say: Event = on_event or (lambda event: None)
     threads = workers or min(_WORKERS_MOST, os.cpu_count() or 1)
-    folder = cache or out.with_name(f"{out.stem}.corpora")
-    opened = [_open(spec, folder, params, workers, say) for spec in corpora]
+    folder = cache or out.with_name("au3dmm.corpora")
+    opened = _told_apart([_open(spec, folder, params, workers, say) for spec in corpora])
     outputs = {k: out if len(params.k_au) == 1 else out.with_name(f"{out.stem}.k{k}.npz") for k in params.k_au}
     faces, embedding, found = _mesh(opened, head)
     print_ = fingerprint(
@@ -134,6 +136,8 @@ def build_bases(
         },
     )
     made = {} if force else _current(outputs, print_)
+    if not made and not force:
+        _check_replaced(outputs, opened)
     state = "up to date" if made else "ran"
     if made:
         say({"event": "start", "stage": "bases"})
@@ -153,6 +157,10 @@ def build_bases(
                 progress=step,
             )
     drawn = _draw(outputs, made, say, again=state == "ran") if pictures else ()
+    if state == "ran" and not pictures:
+        for path in outputs.values():
+            for sheet in _sheets(path):
+                sheet.unlink(missing_ok=True)  # it showed another basis
     return BasesResult(
         bases=outputs,
         pictures=drawn,
@@ -180,6 +188,57 @@ def _open(spec: str, cache: Path, params: BasesParams, workers: int | None, say:
     return corpus
 
 
+def _told_apart(corpora: list[Corpus]) -> list[Corpus]:
+    """Give corpora of one name names of their own.
+
+    Raises
+    ------
+    ConfigError
+        If one is given twice.
+    """
+    names: dict[str, int] = {}
+    prints: dict[str, str] = {}
+    found = []
+    for corpus in corpora:
+        if corpus.fingerprint in prints:
+            raise ConfigError(f"corpus {corpus.name} is given twice, with the same content; give it once")
+        prints[corpus.fingerprint] = corpus.name
+        names[corpus.name] = number = names.get(corpus.name, 0) + 1
+        found.append(corpus if number == 1 else dataclasses.replace(corpus, name=f"{corpus.name}-{number}"))
+    return found
+
+
+def _check_replaced(outputs: Mapping[int, Path], corpora: Sequence[Corpus]) -> None:
+    """Refuse to replace what is no basis, or a basis of other corpora: it may be what somebody lives on.
+
+    Raises
+    ------
+    ConfigError
+        If there is such a file.
+    """
+    for path in outputs.values():
+        try:
+            with path.open("rb") as f:
+                ours = f.read(2) in (b"PK", b"")
+        except OSError:
+            continue  # not there, or told when it is written
+        if not ours:
+            raise ConfigError(f"{path}: no basis file; --force replaces it, or choose another --out")
+        try:
+            info = read_bases(path).info
+        except SchemaError:
+            continue  # a basis cut short
+        learnt = info.get("corpora")
+        names = [str(c.get("name")) for c in learnt if isinstance(c, dict)] if isinstance(learnt, list) else []
+        if names != [corpus.name for corpus in corpora]:
+            of = f"learnt from {', '.join(names)}" if names else "that was not learnt here"
+            raise ConfigError(f"{path}: holds a basis {of}; --force replaces it, or choose another --out")
+
+
+def _sheets(path: Path) -> tuple[Path, Path, Path]:
+    return path.with_suffix(".components.png"), path.with_suffix(".identity.png"), path.with_suffix(".html")
+
+
 def _mesh(corpora: Sequence[Corpus], name: str | None) -> tuple[NDArray[np.int32], LandmarkEmbedding, Head | None]:
     """Return triangles and landmarks of the corpora's topology, and the head that they came from, if one was needed."""
     v, faces = stage.same_topology(corpora)
@@ -190,9 +249,11 @@ def _mesh(corpora: Sequence[Corpus], name: str | None) -> tuple[NDArray[np.int32
     head = read_head(name) if name is not None else find_head(topology_hash=wanted, n_vertices=v)
     if head is None:
         missing = "triangles and landmarks" if faces is None else "landmarks"
+        own = "" if faces is None else "name a file of them in corpus.toml (landmarks = ...), or "
+        kind = "--flame" if v == FLAME_VERTICES else "--mesh"
         raise AssetError(
-            f"corpus {corpora[0].name}: {missing} of its {v} vertices are not known; import a head of this topology"
-            " with `au3dmm assets import --flame FILE --landmarks FILE`"
+            f"corpus {corpora[0].name}: {missing} of its {v} vertices are not known; {own}import a head of this"
+            f" topology with `au3dmm assets import {kind} FILE --landmarks FILE`"
         )
     if len(head.vertices) != v or (wanted is not None and head.topology_hash() != wanted):
         raise SchemaError(
@@ -244,11 +305,8 @@ def _draw(outputs: Mapping[int, Path], made: Mapping[int, Bases], say: Event, *,
     drawn: list[Path] = []
     with _steps(say) as step:
         for k, path in outputs.items():
-            sheets = {
-                path.with_suffix(".components.png"): write_component_sheet,
-                path.with_suffix(".identity.png"): write_identity_sheet,
-                path.with_suffix(".html"): write_bases_page,
-            }
+            writers = (write_component_sheet, write_identity_sheet, write_bases_page)
+            sheets = dict(zip(_sheets(path), writers, strict=True))
             drawn += sheets
             if not again and all(sheet.exists() for sheet in sheets):
                 continue

@@ -104,7 +104,7 @@ def test_a_tree_of_meshes_becomes_a_basis(au3dmm, meshes, tmp_path):
     bases = read_bases(out)
     assert bases.kind == "learned"
     assert bases.info["licence"] == "ours"
-    assert (tmp_path / "b.corpora").is_dir()
+    assert (tmp_path / "au3dmm.corpora").is_dir()
     assert not any("DEMO" in line for line in answer.err)
 
 
@@ -134,11 +134,12 @@ def test_an_unreadable_mesh_among_many_is_named_and_counted(au3dmm, meshes, tmp_
         (("--corpus", "vocaset:"), 2, "no path in it"),
         (("--corpus", "vocaset:nowhere"), 2, "nowhere: no such file or folder"),
         (("--corpus", "synthetic:one"), 2, "'one' is no seed"),
-        (("--k-au", "many"), 2, "expected numbers with commas"),
+        (("--k-au", "many"), 2, "expected numbers from 1 with commas"),
         (("--k-au", "4,4"), 2, "k_au names a number twice"),
-        (("--k-au", "0"), 2, "greater than or equal to 1"),
-        (("--k-au", "100000"), 4, "expected at most"),
-        (("--k-id", "2"), 4, "determine 1"),
+        (("--k-au", "0"), 2, "expected numbers from 1"),
+        (("--k-au", "100000"), 2, "ask for at most"),
+        (("--k-id", "2"), 2, "2 subjects give 1"),
+        (("--corpus", "synthetic", "--corpus", "synthetic:0"), 2, "given twice"),
         (("--out", "b.json"), 2, "a basis file ends in .npz"),
         (("--head", "nobody"), 5, "nobody"),
     ],
@@ -148,6 +149,34 @@ def test_what_cannot_be_done_is_refused_in_one_line(au3dmm, tmp_path, monkeypatc
     answer = au3dmm("fit-bases", *options, "--no-pictures")
     assert (answer.code, message in answer.error) == (code, True), answer.error
     assert not list(tmp_path.glob("*.npz"))
+
+
+def test_a_basis_of_other_corpora_and_a_foreign_file_are_not_replaced_unasked(au3dmm, meshes, tmp_path):
+    out = tmp_path / "b.npz"
+    mine = ("fit-bases", "--corpus", f"meshes:{meshes}", "--out", out, "--k-au", "3")
+    assert au3dmm(*mine).code == 0
+    before = out.read_bytes()
+    refused = au3dmm("fit-bases", "--out", out, "--k-au", "3", "--no-pictures")
+    assert refused.code == 2
+    assert "holds a basis learnt from mine; --force replaces it" in refused.error
+    assert out.read_bytes() == before
+    assert au3dmm("fit-bases", "--out", out, "--k-au", "3", "--no-pictures", "--force").code == 0
+    assert out.read_bytes() != before
+    # the pictures showed the basis that was replaced
+    assert not list(tmp_path.glob("b.*.png"))
+    assert not (tmp_path / "b.html").exists()
+    out.write_text("my thesis")
+    refused = au3dmm(*mine, "--no-pictures")
+    assert (refused.code, out.read_text()) == (2, "my thesis")
+    assert "no basis file" in refused.error
+
+
+def test_two_corpora_of_one_name_are_told_apart(au3dmm, tmp_path):
+    options = ("--corpus", "synthetic:0", "--corpus", "synthetic:1", "--k-au", "4", "--no-pictures")
+    assert au3dmm("fit-bases", "--out", tmp_path / "b.npz", *options).code == 0
+    info = read_bases(tmp_path / "b.npz").info
+    assert [c["name"] for c in info["corpora"]] == ["synthetic", "synthetic-2"]
+    assert info["k_id"] == 3
 
 
 def test_a_bare_path_is_met_with_a_guess(au3dmm, meshes):
@@ -170,6 +199,7 @@ def test_a_corpus_without_landmarks_says_how_to_bring_a_head(au3dmm, tmp_path):
     answer = au3dmm("fit-bases", *options)
     assert answer.code == 5
     assert "au3dmm assets import --flame FILE --landmarks FILE" in answer.error
+    assert "corpus.toml" not in answer.error
     # the head that it was made from, brought as a user's own
     from au3dmm.io.heads import Head, write_head
 

@@ -6,8 +6,9 @@ from scipy.optimize import linear_sum_assignment
 
 from au3dmm.config import BasesParams
 from au3dmm.core.basis import deform
+from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.core.sparse_codes import encode
-from au3dmm.errors import FitError, SchemaError
+from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Sequence
 from au3dmm.stages.bases import run, same_topology
@@ -150,8 +151,9 @@ def test_each_sequence_may_count_from_its_own_first_frame(small, tmp_path):
 def test_a_neutral_that_is_not_neutral_is_flagged(small, tmp_path):
     neutrals = {**small.neutrals, "p2": small.neutrals["p2"] + 1.5 * small.shapes[3]}
     report, _ = fit([dataclasses.replace(small.corpus, neutrals=neutrals)], tmp_path)
-    assert len(report["warnings"]) == 1
-    assert "the neutral head of p2 does not look neutral" in report["warnings"][0]
+    flagged = [text for text in report["warnings"] if "neutral head" in text]
+    assert len(flagged) == 1
+    assert "the neutral head of p2 does not look neutral" in flagged[0]
 
 
 def test_a_sequence_that_starts_active_is_flagged_and_not_taken_for_neutral(small, tmp_path):
@@ -195,16 +197,49 @@ def test_vertices_that_are_not_finite_are_named(small, tmp_path, posed):
 
 
 def test_more_components_than_the_data_supports_are_refused(small, tmp_path):
-    with pytest.raises(FitError, match="3 components of 3 rows, which determine 2"):
+    with pytest.raises(ConfigError, match="3 components asked for, but 3 subjects give 2"):
         fit([small.corpus], tmp_path, BasesParams(k_id=3, k_au=(4,)))
-    with pytest.raises(FitError, match="200 AU components of 162 frames"):
+    with pytest.raises(ConfigError, match="200 AU components of 162 frames; ask for at most 162"):
         fit([small.corpus], tmp_path, BasesParams(k_au=(200,)))
-    with pytest.raises(FitError, match="40 principal components of offsets that have"):
-        fit([small.corpus], tmp_path, BasesParams(k_au=(40,), method="pca"))
+    for method in ("pca", "dictionary"):
+        with pytest.raises(ConfigError, match=r"40 AU components asked for, but the corpus moves in \d+ independent"):
+            fit([small.corpus], tmp_path, BasesParams(k_au=(40,), method=method))
     alone = make_corpus(subjects=1)
-    with pytest.raises(FitError, match="1 subject in the corpus; expected at least 2"):
+    with pytest.raises(SchemaError, match="1 subject in the corpus; expected at least 2"):
         fit([alone.corpus], tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_components_that_repeat_others_are_told(small, tmp_path):
+    noisy = make_corpus(noise_m=2e-5)  # full rank, but four movements
+    report, _ = fit([noisy.corpus], tmp_path, BasesParams(k_au=(12,), epochs=5))
+    assert len(report["warnings"]) == 1
+    assert "AU components nearly repeat another (c" in report["warnings"][0]
+
+
+def test_landmarks_that_are_not_those_of_a_face_are_refused_before_anything_is_read(small, tmp_path):
+    backwards = LandmarkEmbedding(
+        small.corpus.embedding.face_index[::-1].copy(), small.corpus.embedding.barycentric[::-1].copy()
+    )
+
+    class Unreadable:
+        shape = small.corpus.frames.shape
+
+        def __getitem__(self, rows):
+            raise AssertionError("frames were read")
+
+    corpus = dataclasses.replace(small.corpus, embedding=backwards, frames=Unreadable())
+    with pytest.raises(SchemaError, match="corpus small, head of p1: landmarks"):
+        fit([corpus], tmp_path)
+
+
+def test_heads_that_move_though_they_are_said_to_be_registered_are_told(tmp_path):
+    moving = make_corpus(posed=True).corpus
+    report, _ = fit([dataclasses.replace(moving, posed=False)], tmp_path)
+    assert "heads of corpus small move by" in report["warnings"][0]
+    assert "posed = true" in report["warnings"][0]
+    still = make_corpus(noise_m=2e-4).corpus
+    assert not any("as a whole" in text for text in fit([still], tmp_path)[0]["warnings"])
 
 
 def test_a_corpus_without_motion_is_refused(small, tmp_path):

@@ -44,11 +44,13 @@ _DEMO = ("DEMO BASIS: learnt from invented heads; it is for trying out only, not
 )
 @click.option("--head", help="Imported head that has the corpus' landmarks; default: the one that fits.")
 @click.option(
-    "--cache", type=click.Path(path_type=Path), help="Where trees of meshes are converted; default: OUT.corpora."
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Where trees of meshes are converted, once; default: au3dmm.corpora beside OUT.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; they change nothing. Default: one per core.")
 @click.option("--no-pictures", is_flag=True, help="Do not draw the components.")
-@click.option("--force", is_flag=True, help="Learn again what is up to date.")
+@click.option("--force", is_flag=True, help="Learn again what is up to date; replace a file of other corpora.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "rich", "plain", "json", "none"]),
@@ -117,10 +119,10 @@ def _numbers(text: str) -> list[int]:
     >>> _numbers("16,32, 64")
     [16, 32, 64]
     """
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError as err:
-        raise ConfigError(f"--k-au {text!r}: expected numbers with commas between them, like 16,32,64") from err
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise ConfigError(f"--k-au {text!r}: expected numbers from 1 with commas between them, like 16,32,64")
+    return [int(word) for word in words]
 
 
 def summary(result: BasesResult) -> str:

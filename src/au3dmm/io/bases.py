@@ -77,7 +77,7 @@ def write_bases(path: Path, bases: Bases) -> None:
     )
 
 
-def read_bases(path: Path) -> Bases:
+def read_bases(path: str | Path) -> Bases:
     """Read a basis file and check that it is whole and what its hashes say.
 
     Raises
@@ -85,6 +85,7 @@ def read_bases(path: Path) -> Bases:
     SchemaError
         If the file is missing, cut short, of another format, or its hashes do not match its arrays.
     """
+    path = Path(path)
     arrays = read_npz(path)
     missing = [name for name in _ARRAYS if name not in arrays]
     if missing:
@@ -170,8 +171,19 @@ def basis_metadata(path: Path, bases: Bases) -> dict[str, Any]:
         "k_id": bases.k_id,
         "k_au": bases.k_au,
         "names_au": list(bases.names_au),
+        "action_units": _action_units(bases),
         "licence": bases.info.get("licence"),
     }
+
+
+def _action_units(bases: Bases) -> list[list[str]] | None:
+    """Return the action units that each AU component goes with, best first; None where the file does not say."""
+    entries = bases.info.get("components")
+    try:
+        found = [[str(a["au"]) for a in entry["action_units"] or ()] for entry in entries]  # type: ignore[union-attr]
+    except (TypeError, KeyError):
+        return None
+    return found if len(found) == bases.k_au else None
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:

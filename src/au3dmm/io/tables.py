@@ -237,6 +237,24 @@ def names_au(table: pa.Table) -> list[str]:
     return [str(name) for name in names]
 
 
+def action_units(table: pa.Table) -> list[list[str]]:
+    """Return the action units that each coefficient of ``alpha_au`` goes with, the strongest first.
+
+    For a basis that `fit_bases` learnt: those whose tags the component follows (docs/formats.md). For a basis that does
+    not say, the coefficient's own name, if it is that of an action unit (``AU12_left``).
+
+    Raises
+    ------
+    SchemaError
+        If the table does not name its coefficients.
+    """
+    names = names_au(table)
+    found = json.loads(table.schema.metadata[METADATA_KEY]).get("basis", {}).get("action_units")
+    if isinstance(found, list) and len(found) == len(names):
+        return [[str(unit) for unit in units] for units in found]
+    return [[name] if name.startswith("AU") else [] for name in names]
+
+
 def write_table(path: Path, kind: str, table: pa.Table, metadata: Mapping[str, Any], rows: int = 65536) -> None:
     """Write `table` atomically as Parquet with `metadata`; see `write_batches`.
 

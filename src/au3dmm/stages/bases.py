@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from au3dmm.config import BasesParams
 from au3dmm.core.basis import Bases, topology_hash
 from au3dmm.core.dictionary import Dictionary, learn_dictionary
+from au3dmm.core.landmark_order import check_landmarks68
 from au3dmm.core.landmarks import LandmarkEmbedding, landmark_positions
 from au3dmm.core.meaning import component_names, describe_components
 from au3dmm.core.pca import Pca, fit_pca
 from au3dmm.core.reduction import Reduction, reduce_rows
-from au3dmm.errors import FitError, SchemaError
+from au3dmm.errors import ConfigError, FitError, SchemaError
 from au3dmm.io.bases import write_bases
 from au3dmm.io.corpora.base import Corpus
 from au3dmm.stages.bases_info import component_info, corpora_info, learning_info, rounded
@@ -29,6 +30,8 @@ VERSION = 1
 
 K_ID_MOST = 22  # what FACEMORPHIC uses
 _STILL_M = 1e-6
+_RANK_TOLERANCE = 1e-5  # of the strongest direction; rows are float32
+_ALIKE = 0.98  # |cos| of two components from which they are told to be one
 _ROUND_M = 1e-8  # components are rounded to this, m: a hundred times below a scanner's noise
 
 log = logging.getLogger(__name__)
@@ -82,10 +85,11 @@ def run(
     ------
     SchemaError
         If corpora disagree or are not what they should be.
-    FitError
+    ConfigError
         If the corpora do not support as many components.
     """
     say = progress or (lambda step, done, total: None)
+    _check_landmarks(corpora[0], faces, embedding)
     rows = offset_rows(corpora, reference, params.neutral, workers, functools.partial(say, "register"))
     for text in rows.warnings:
         log.warning("%s", text)
@@ -93,8 +97,6 @@ def run(
     reduction = _reduce(rows, params, workers, functools.partial(say, "reduce"))
     vertices = rows.n_columns // 3
     scale = float(np.sqrt(reduction.energy / rows.n_rows))
-    if not scale / np.sqrt(vertices) > _STILL_M:
-        raise SchemaError(f"corpus {corpora[0].name}: no frame differs from its neutral head; nothing can be learnt")
     template = identity.mean.reshape(-1, 3)
     landmarks = landmark_positions(template, faces, embedding)
     common = {
@@ -112,11 +114,19 @@ def run(
     for k, path in outputs.items():
         learnt = _learn(reduction, k, params, scale, workers, functools.partial(say, f"learn K={k}"))
         stddev = np.sqrt(learnt.energy / rows.n_rows)
+        unused = int((stddev <= _RANK_TOLERANCE * stddev[0]).sum())
+        if unused:
+            raise ConfigError(
+                f"bases: {unused} of {k} AU components are of use to no frame; ask for {k - unused} or fewer (--k-au)"
+            )
         components = np.round((learnt.atoms * stddev[:, None]).reshape(k, vertices, 3) / _ROUND_M) * _ROUND_M
         signed = params.method == "pca" or params.codes == "signed"
         meanings = describe_components(template, faces, components, landmarks, signed=signed)
         names = component_names(meanings)
         left = _residual(reduction, learnt)
+        repeats = _repeats(learnt, names)
+        for text in repeats:
+            log.warning("%s", text)
         made[k] = Bases(
             template=template,
             faces=faces,
@@ -129,6 +139,7 @@ def run(
             info={
                 **common,
                 **learning_info(learnt, params, reduction.energy, left, vertices),
+                "warnings": [*rows.warnings, *repeats],
                 "components": component_info(rows, learnt, stddev, meanings, names),
             },
         )
@@ -165,19 +176,31 @@ def same_topology(corpora: Sequence[Corpus]) -> tuple[int, NDArray[np.int32] | N
     return v, None if found is None else found[1]
 
 
+def _check_landmarks(corpus: Corpus, faces: NDArray[np.int32], embedding: LandmarkEmbedding) -> None:
+    """Refuse landmarks that are not those of a face, before hours are spent on a corpus."""
+    subject = corpus.subjects[0]
+    if subject in corpus.neutrals:
+        head = corpus.neutrals[subject]
+    else:
+        row = int(corpus.neutral_rows[subject][0])
+        head = corpus.frames[row : row + 1][0].astype(np.float64)
+    try:
+        check_landmarks68(landmark_positions(head, faces, embedding))
+    except SchemaError as err:
+        raise SchemaError(f"corpus {corpus.name}, head of {subject}: {err}") from err
+
+
 def _identity(rows: OffsetRows, params: BasesParams) -> Pca:
     n = len(rows.subjects)
     if n < 2:
-        raise FitError(f"identity: {n} subject in the corpus; expected at least 2, as n subjects give n - 1 components")
-    flat = rows.neutrals.reshape(n, -1)
-    try:
-        return fit_pca(flat, params.k_id) if params.k_id else _most(fit_pca(flat))
-    except FitError as err:
-        raise FitError(f"identity: {err}; n subjects give at most n - 1 components (--k-id)") from err
-
-
-def _most(pca: Pca) -> Pca:
-    k = K_ID_MOST
+        raise SchemaError(f"identity: {n} subject in the corpus; expected at least 2: n subjects give n - 1 components")
+    pca = fit_pca(rows.neutrals.reshape(n, -1))
+    found = len(pca.stddev)
+    if params.k_id > found:
+        raise ConfigError(
+            f"identity: {params.k_id} components asked for, but {n} subjects give {found}; ask for fewer (--k-id)"
+        )
+    k = params.k_id or K_ID_MOST
     return Pca(pca.mean, pca.directions[:k], pca.stddev[:k], pca.explained[:k])
 
 
@@ -185,16 +208,27 @@ def _reduce(rows: OffsetRows, params: BasesParams, workers: int, progress: Calla
     k = max(params.k_au)
     most = min(rows.n_rows, rows.n_columns)
     if k > most:
-        raise FitError(f"bases: {k} AU components of {rows.n_rows} frames; expected at most {most} (--k-au)")
+        raise ConfigError(f"bases: {k} AU components of {rows.n_rows} frames; ask for at most {most} (--k-au)")
     rank = min(max(params.rank, 2 * k), most)
     try:
-        return reduce_rows(
+        reduction = reduce_rows(
             rows.read, rows.sizes, rows.n_columns, rank, seed=params.seed, workers=workers, progress=progress
         )
     except FitError as err:
         if "not finite" in str(err):
             raise SchemaError(f"{rows.first_bad()} holds vertices that are not finite; mend or remove it") from err
         raise
+    if not np.sqrt(reduction.energy / rows.n_rows / (rows.n_columns // 3)) > _STILL_M:
+        name = rows.corpora[0].name
+        raise SchemaError(f"corpus {name}: no frame differs from its neutral head; nothing can be learnt")
+    strength = reduction.singular_values
+    supported = int((strength > _RANK_TOLERANCE * strength[0]).sum())
+    if k > supported:
+        raise ConfigError(
+            f"bases: {k} AU components asked for, but the corpus moves in {supported} independent ways; ask for fewer"
+            " (--k-au)"
+        )
+    return reduction
 
 
 def _learn(
@@ -206,10 +240,6 @@ def _learn(
     progress: Callable[[int, int], None],
 ) -> Dictionary:
     if params.method == "pca":
-        strength = reduction.singular_values
-        supported = int((strength > 1e-5 * strength[0]).sum())  # rows are float32
-        if k > supported:
-            raise FitError(f"bases: {k} principal components of offsets that have {supported}; ask for fewer (--k-au)")
         codes = reduction.coordinates[:, :k]
         sign = np.where(codes.sum(0, dtype=np.float64) < 0, -1.0, 1.0)
         return Dictionary(reduction.directions[:k].astype(np.float64) * sign[:, None], codes * sign, (), ())
@@ -227,6 +257,18 @@ def _learn(
         locality=params.locality if params.method == "localised" else 0.0,
         progress=progress,
     )
+
+
+def _repeats(learnt: Dictionary, names: Sequence[str]) -> list[str]:
+    """Tell components that hardly differ from a stronger one: more were asked for than the corpus has."""
+    cosine = np.abs(learnt.atoms @ learnt.atoms.T)
+    again = [names[i] for i in range(1, len(names)) if cosine[i, :i].max() > _ALIKE]
+    if not again:
+        return []
+    return [
+        f"{len(again)} of {len(names)} AU components nearly repeat another ({', '.join(again[:6])}"
+        f"{', ...' if len(again) > 6 else ''}); fewer would do (--k-au {len(names) - len(again)})"
+    ]
 
 
 def _residual(reduction: Reduction, learnt: Dictionary) -> float:

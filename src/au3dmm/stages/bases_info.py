@@ -18,13 +18,12 @@ _TAKES_LEAST = 4  # tagged sequences; of fewer, nothing can be told
 
 
 def corpora_info(rows: OffsetRows) -> dict[str, Any]:
-    """Return kind, licence and provenance of the corpora, and what looked wrong with them."""
+    """Return kind, licence and provenance of the corpora."""
     return {
         "basis_kind": "demo" if any(c.kind == "demo" for c in rows.corpora) else "learned",
         "licence": "; ".join(dict.fromkeys(c.licence or "unknown" for c in rows.corpora)),
         "provenance": "; ".join(dict.fromkeys(c.provenance or c.name for c in rows.corpora)),
         "package": au3dmm.__version__,
-        "warnings": list(rows.warnings),
         "corpora": [
             {
                 "name": corpus.name,

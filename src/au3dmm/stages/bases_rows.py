@@ -19,6 +19,7 @@ from au3dmm.io.corpora.base import Corpus
 _BLOCK_BYTES = 128 << 20
 _REGISTER_VERTICES, _REGISTER_BYTES = 1500, 16 << 20
 _PROBE_FRAMES = 120
+_STILL_HEAD_M = 2e-3
 Progress = Callable[[int, int], None]
 
 
@@ -185,7 +186,7 @@ def offset_rows(
     )
     if any(corpus.posed for corpus in corpora):
         rows = _register(rows, workers, progress)
-    rows = dataclasses.replace(rows, warnings=(*warnings, *_not_quiet(rows)))
+    rows = dataclasses.replace(rows, warnings=(*warnings, *_moving(rows), *_not_quiet(rows)))
     return _from_first_frames(rows) if neutral == "sequence" else rows
 
 
@@ -263,6 +264,30 @@ def _register(rows: OffsetRows, workers: int, progress: Progress | None) -> Offs
         except FitError as err:
             raise SchemaError(f"{rows.first_bad()} cannot be registered: {err}") from err
     return dataclasses.replace(rows, rotation=rotation, translation=translation)
+
+
+def _moving(rows: OffsetRows) -> list[str]:
+    """Tell corpora that are said to hold no head motion, and do."""
+    told = []
+    v = rows.neutrals.shape[1]
+    some = np.unique(np.linspace(0, v - 1, min(v, _REGISTER_VERTICES)).astype(np.int64))
+    for number, corpus in enumerate(rows.corpora):
+        if corpus.posed:
+            continue
+        here = np.concatenate([b.first + np.arange(len(b.used)) for b in rows.blocks if b.corpus == number])
+        probe = here[np.unique(np.linspace(0, len(here) - 1, min(len(here), _PROBE_FRAMES)).astype(np.int64))]
+        moved = np.empty(len(probe))
+        for i, row in enumerate(map(int, probe)):
+            head = rows.origins[rows.which[row]][some].astype(np.float64)
+            frame = head + rows.read_row(row)[some]
+            rotation, translation = register_frames(frame[None], head)
+            moved[i] = np.sqrt(((frame @ rotation[0].T + translation[0] - frame) ** 2).sum(1).mean())
+        if np.median(moved) > _STILL_HEAD_M:
+            told.append(
+                f"heads of corpus {corpus.name} move by {np.median(moved) * 1e3:.1f} mm (rms) as a whole, though they"
+                " are said to be registered; posed = true in corpus.toml registers them"
+            )
+    return told
 
 
 def _not_quiet(rows: OffsetRows) -> list[str]:

@@ -103,6 +103,21 @@ def test_equal_seeds_give_equal_corpora():
     assert one.kind == "demo"
 
 
+def test_lips_are_shut_only_over_an_open_jaw(tmp_path):
+    arrays = small_model()
+    arrays["names"] = np.array([*EXPRESSIONS[:-1], "mouthClose"])
+    np.savez(tmp_path / "ict.npz", **arrays)
+    corpus = read_ict(tmp_path / "ict.npz", n_subjects=8)
+    activation = corpus.frames.activation
+    # gaze is left out, so mouthClose is the sixth
+    shut, jaw = activation[:, 5], activation[:, 0]
+    assert shut.max() > 0.3
+    assert (jaw >= shut).all()
+    alone = [t for t in corpus.sequences if "AU8" in t.action_units]
+    assert alone
+    assert all("AU26" in t.action_units for t in alone)
+
+
 @pytest.mark.shared
 def test_the_real_model_is_read_whole(shared_data):
     corpus = read_ict(shared_data / "ict_facekit.npz", n_subjects=2)

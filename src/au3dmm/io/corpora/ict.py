@@ -44,6 +44,7 @@ _UNITS = {
 }
 # fmt: on
 _EYEBALLS = ("eyeLook", "Pupil")
+_CORRECTS = {"mouthClose": "jawOpen"}
 
 
 def read_ict(
@@ -100,6 +101,7 @@ def _face_model(path: Path, arrays: dict[str, NDArray[Any]]) -> FaceModel:
         labels=[_labels(name) for name in chosen],
         speech=[i for i, name in enumerate(chosen) if name.startswith(("mouth", "jaw"))],
         embedding=_embedding(path, faces, arrays["lmk68"].astype(np.int64)),
+        needs={chosen.index(a): chosen.index(b) for a, b in _CORRECTS.items() if a in chosen and b in chosen},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,9 @@ class FaceModel:
         Expressions that speech is made of.
     embedding : LandmarkEmbedding
         The 68 landmarks.
+    needs : mapping of int to int
+        Expressions that correct another and are shown only on top of it (ICT's mouthClose shuts the lips of an open
+        jaw).
     """
 
     name: str
@@ -54,6 +57,7 @@ class FaceModel:
     labels: Sequence[tuple[str, ...]]
     speech: Sequence[int]
     embedding: LandmarkEmbedding
+    needs: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +194,10 @@ def _perform(
         for i in shown:
             track[:, i] = np.maximum(track[:, i], ramp * ramp * (3 - 2 * ramp) * height * gain[i])
             units.update(model.labels[i])
+            if i in model.needs:
+                base = model.needs[i]
+                track[:, base] = np.maximum(track[:, base], track[:, i])
+                units.update(model.labels[base])
     return track, tuple(sorted(units))
 
 
@@ -201,4 +209,6 @@ def _speak(model: FaceModel, gain: NDArray[np.float64], rng: np.random.Generator
     for i in model.speech:
         smooth = np.convolve(rng.standard_normal(_SPEECH_FRAMES + 12), window, "valid")
         track[:, i] = np.clip(0.35 * smooth - 0.1, 0, 1) * fade * gain[i]
+    for i, base in model.needs.items():
+        track[:, i] = np.minimum(track[:, i], track[:, base])
     return track
