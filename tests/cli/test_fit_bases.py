@@ -49,7 +49,7 @@ def test_the_default_makes_a_basis_its_pictures_and_says_it_is_a_demo(au3dmm, tm
     answer = au3dmm("fit-bases", "--out", out, "--k-au", "5")
     assert answer.code == 0, answer.err
     assert "5 components" not in answer.out  # identity: two people give one
-    assert "1 components" in answer.out
+    assert "1 component\n" in answer.out
     assert any("DEMO BASIS" in line for line in answer.err)
     bases = read_bases(out)
     assert (bases.k_au, bases.k_id, bases.kind) == (5, 1, "demo")
@@ -141,6 +141,7 @@ def test_an_unreadable_mesh_among_many_is_named_and_counted(au3dmm, meshes, tmp_
         (("--k-id", "2"), 2, "2 subjects give 1"),
         (("--corpus", "synthetic", "--corpus", "synthetic:0"), 2, "given twice"),
         (("--out", "b.json"), 2, "a basis file ends in .npz"),
+        (("--out", "/proc/x/b.npz"), 4, "cannot be written"),
         (("--head", "nobody"), 5, "nobody"),
     ],
 )
@@ -177,6 +178,32 @@ def test_two_corpora_of_one_name_are_told_apart(au3dmm, tmp_path):
     info = read_bases(tmp_path / "b.npz").info
     assert [c["name"] for c in info["corpora"]] == ["synthetic", "synthetic-2"]
     assert info["k_id"] == 3
+
+
+def test_pictures_that_an_interrupted_run_did_not_draw_are_drawn_by_the_next(au3dmm, tmp_path, monkeypatch):
+    from au3dmm.report import component_sheet
+
+    out = tmp_path / "b.npz"
+    assert au3dmm("fit-bases", "--out", out, "--k-au", "3").code == 0
+    before = (tmp_path / "b.components.png").read_bytes()
+
+    def interrupted(path, bases):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(component_sheet, "write_component_sheet", interrupted)
+        assert au3dmm("fit-bases", "--out", out, "--k-au", "4").code == 130
+    assert au3dmm("fit-bases", "--out", out, "--k-au", "4").code == 0
+    assert (tmp_path / "b.components.png").read_bytes() != before
+
+
+def test_two_runs_do_not_write_one_file_at_once(au3dmm, tmp_path):
+    from au3dmm.io.atomic import file_lock
+
+    with file_lock(tmp_path / "b.npz"):
+        answer = au3dmm("fit-bases", "--out", tmp_path / "b.npz")
+    assert answer.code == 4
+    assert "another au3dmm is working on it" in answer.error
 
 
 def test_a_bare_path_is_met_with_a_guess(au3dmm, meshes):
@@ -216,7 +243,7 @@ def test_a_full_disk_leaves_nothing_half_written(au3dmm, tmp_path, monkeypatch):
     answer = au3dmm("fit-bases", "--out", tmp_path / "b.npz", "--k-au", "3", "--no-pictures")
     assert answer.code == 4
     assert "No space left on device" in answer.error
-    assert not list(tmp_path.glob("*b.npz*"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_killed_run_leaves_nothing_half_written_and_can_be_repeated(tmp_path, meshes):

@@ -79,3 +79,19 @@ def test_a_second_run_on_one_folder_is_refused_and_a_killed_one_frees_it(tmp_pat
 def test_a_folder_that_cannot_be_made_says_so():
     with pytest.raises(OutputError, match="choose another folder with --out"), folder_lock(Path("/proc/au3dmm")):
         pass
+
+
+def test_a_file_is_locked_until_it_is_released_and_nothing_stays_behind(tmp_path):
+    from au3dmm.io.atomic import file_lock
+
+    with file_lock(tmp_path / "new" / "a.npz"):
+        with (
+            pytest.raises(OutputError, match=r"a.npz: another au3dmm is working on it"),
+            file_lock(tmp_path / "new" / "a.npz"),
+        ):
+            pass
+        with file_lock(tmp_path / "new" / "b.npz"):
+            pass
+    with file_lock(tmp_path / "new" / "a.npz"):
+        pass
+    assert not list((tmp_path / "new").iterdir())

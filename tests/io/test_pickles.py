@@ -328,3 +328,23 @@ def test_damaged_npy_files_are_refused(tmp_path):
             continue
         with pytest.raises(SchemaError, match=message):
             read_object_npy(path)
+
+
+def test_a_small_file_cannot_fill_the_memory_by_using_one_text_many_times(tmp_path):
+    import struct
+
+    text = b"a" * 1_000_000
+    head = b"\x80\x02c_codecs\nencode\nq\x000X" + struct.pack("<I", len(text)) + text + b"\x85q\x010]("
+    (tmp_path / "few.pkl").write_bytes(head + b"h\x00h\x01R" * 20 + b"e.")
+    assert len(read_pickle(tmp_path / "few.pkl")) == 20
+    (tmp_path / "many.pkl").write_bytes(head + b"h\x00h\x01R" * 300 + b"e.")
+    with pytest.raises(SchemaError, match="far more of its content than a file of its size holds"):
+        read_pickle(tmp_path / "many.pkl")
+
+
+def test_keys_that_all_hash_alike_are_refused(tmp_path):
+    import pickle
+
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({k * (2**61 - 1): 0 for k in range(20)}))
+    with pytest.raises(SchemaError, match="a number beyond 64 bits for a key"):
+        read_pickle(tmp_path / "a.pkl")

@@ -11,7 +11,8 @@ from au3dmm.core.sparse_codes import encode
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Sequence
-from au3dmm.stages.bases import run, same_topology
+from au3dmm.stages.bases import run
+from au3dmm.stages.bases_checks import same_topology
 from small_corpus import FRAMES, TAKES, UNITS, make_corpus
 
 PARAMS = BasesParams(k_au=(4,), epochs=8)
@@ -210,6 +211,31 @@ def test_more_components_than_the_data_supports_are_refused(small, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_mirrored_head_among_others_is_named(small, tmp_path):
+    mirrored = make_corpus(name="mirrored", seed=5, subjects=2)
+    flip = np.array([-1, 1, 1])
+    other = dataclasses.replace(
+        mirrored.corpus,
+        frames=mirrored.frames * flip.astype(np.float32),
+        neutrals={s: n * flip for s, n in mirrored.neutrals.items()},
+    )
+    with pytest.raises(SchemaError, match="the neutral head of mirrored/p1, registered,: landmarks"):
+        fit([small.corpus, other], tmp_path)
+    with pytest.raises(SchemaError, match="corpus mirrored: landmarks"):
+        fit([other], tmp_path)
+
+
+def test_a_penalty_that_nothing_is_worth_is_told(small, tmp_path):
+    with pytest.raises(ConfigError, match=r"none of the 4 AU components is worth its penalty .* lower l1"):
+        fit([small.corpus], tmp_path, BasesParams(k_au=(4,), l1=50.0, epochs=2))
+
+
+def test_corpora_and_subjects_of_one_name_are_kept_apart(small, tmp_path):
+    again = make_corpus(seed=9)
+    report, _ = fit([small.corpus, again.corpus], tmp_path)
+    assert report["k_id"] == 5
+
+
 def test_components_that_repeat_others_are_told(small, tmp_path):
     noisy = make_corpus(noise_m=2e-5)  # full rank, but four movements
     report, _ = fit([noisy.corpus], tmp_path, BasesParams(k_au=(12,), epochs=5))
@@ -229,7 +255,7 @@ def test_landmarks_that_are_not_those_of_a_face_are_refused_before_anything_is_r
             raise AssertionError("frames were read")
 
     corpus = dataclasses.replace(small.corpus, embedding=backwards, frames=Unreadable())
-    with pytest.raises(SchemaError, match="corpus small, head of p1: landmarks"):
+    with pytest.raises(SchemaError, match="corpus small: landmarks"):
         fit([corpus], tmp_path)
 
 

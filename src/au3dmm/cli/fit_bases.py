@@ -134,7 +134,7 @@ def summary(result: BasesResult) -> str:
         f" {counted(told['frames'], 'frame')}: {did} in {result.seconds:.1f} s"
     )
     rows = [
-        ("identity", f"{told['k_id']} components"),
+        ("identity", counted(told["k_id"], "component")),
         ("motion", f"{number(told['rms_offset_mm'], 3)} mm (rms) away from neutral"),
     ]
     for k, path in result.bases.items():
@@ -148,7 +148,7 @@ def summary(result: BasesResult) -> str:
         )
     rows.append(("licence", told["licence"]))
     if result.lost:
-        rows.append(("skipped", f"{counted(len(result.lost), 'file')}, the first: {result.lost[0]}"))
+        rows.append(("skipped", f"{len(result.lost)} of the corpora's files or frames, the first: {result.lost[0]}"))
     rows += [("look at", str(path)) for path in result.pictures]
     last = shlex.quote(str(list(result.bases.values())[-1]))
     steps = [

@@ -42,20 +42,21 @@ class Dictionary:
     codes : (n, K) array
         In the unit of the rows.
     objective : tuple of float
-        Over all rows, after each epoch (the last one: of what is returned); falls, except where `notes` says why.
-    notes : tuple of str
-        Atoms that were found unused and started again.
+        Over all rows, after each epoch, the last one of what is returned (with `locality`: before the atoms, which it
+        shortens, are scaled to norm 1). It falls; starting an unused atom again may raise it once.
+    restarted : int
+        Times that an unused atom was started again, in the first half of the epochs.
     """
 
     atoms: NDArray[np.float64]
     codes: NDArray[np.floating]
     objective: tuple[float, ...]
-    notes: tuple[str, ...]
+    restarted: int
 
     @property
     def energy(self) -> NDArray[np.float64]:
         """(K,) sum of squares of each atom's codes: the energy it puts in."""
-        return np.asarray((self.codes.astype(np.float64) ** 2).sum(0))
+        return np.asarray(np.einsum("ij,ij->j", self.codes, self.codes, dtype=np.float64))
 
 
 @dataclass
@@ -144,18 +145,20 @@ def learn_dictionary(
         if progress is not None:
             progress(done, rounds + epochs + 1)
 
-    notes: list[str] = []
+    restarted = 0
     with single_threaded_blas():
         state = _search(problem, k, overcomplete, rng, tick)
         objective = []
         for epoch in range(epochs):
             objective.append(_code(problem, state))
-            notes += _update(problem, state, epoch)
+            mean_square = _move_atoms(problem, state)
+            if epoch < epochs // 2:  # what no row has used by then is not needed
+                restarted += _restart(problem, state, mean_square)
             tick()
         objective.append(_code(problem, state, tolerance=1e-6, sweeps=1000))
         tick()
         atoms, codes = _finished(problem, state, directions)
-    return Dictionary(atoms, codes, tuple(objective), tuple(notes))
+    return Dictionary(atoms, codes, tuple(objective), restarted)
 
 
 def objective(
@@ -258,9 +261,13 @@ def _code(problem: _Problem, state: _State, tolerance: float = _TOLERANCE, sweep
     rows = problem.rows
     turned = np.ascontiguousarray(state.atoms.T, rows.dtype)
     source = state.atoms if state.full is None else state.full
+    gram = source @ source.T
+    for j in np.flatnonzero(np.diag(gram) == 0):  # emptied by locality: it takes no part
+        state.codes[:, j] = 0
+        gram[j, j] = 1
     gain = encode_products(
         lambda part: rows[part] @ turned,
-        source @ source.T,
+        gram,
         state.codes,
         problem.l1,
         problem.l2,
@@ -312,16 +319,15 @@ def _move_atoms(problem: _Problem, state: _State) -> NDArray[np.float64]:
     return np.diag(square)
 
 
-def _update(problem: _Problem, state: _State, epoch: int) -> list[str]:
-    mean_square = _move_atoms(problem, state)
+def _restart(problem: _Problem, state: _State, mean_square: NDArray[np.float64]) -> int:
+    """Start unused atoms again along the rows of which most is left unexplained; return how many."""
     gone = ~state.atoms.any(1)  # locality can empty all vertices of an atom that is hardly needed
     unused = np.flatnonzero((mean_square <= _DEAD * problem.energy) | gone)
     if not len(unused):
-        return []
-    # start again where most is left unexplained
+        return 0
     left = problem.rows - state.codes @ state.atoms.astype(state.codes.dtype)
     energy = np.einsum("ij,ij->i", left, left, dtype=np.float64)
-    notes = []
+    count = 0
     for j, row in zip(unused, np.argsort(-energy, kind="stable"), strict=False):
         if not energy[row] > 0:
             break
@@ -330,8 +336,8 @@ def _update(problem: _Problem, state: _State, epoch: int) -> list[str]:
         if state.full is not None and problem.directions is not None:
             state.full[j] = atom @ problem.directions.astype(np.float64)
         state.codes[:, j] = 0
-        notes.append(f"epoch {epoch + 1}: an unused atom was started again from row {row}")
-    return notes
+        count += 1
+    return count
 
 
 def _vertex_norms(atoms: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -355,7 +361,7 @@ def _finished(
     if not problem.nonnegative:
         sign = np.where(codes.sum(0, dtype=np.float64) < 0, -1.0, 1.0)
         atoms, codes = atoms * sign[:, None], codes * sign.astype(codes.dtype)
-    order = np.argsort(-(codes.astype(np.float64) ** 2).sum(0), kind="stable")
+    order = np.argsort(-np.einsum("ij,ij->j", codes, codes, dtype=np.float64), kind="stable")
     atoms, codes = atoms[order], np.ascontiguousarray(codes[:, order])
     if state.full is None and directions is not None:
         atoms = atoms @ directions.astype(np.float64)

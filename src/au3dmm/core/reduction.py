@@ -42,7 +42,8 @@ class Reduction:
     @property
     def singular_values(self) -> NDArray[np.float64]:
         """(R,) root of the energy along each direction, falling."""
-        return np.asarray(np.sqrt((self.coordinates.astype(np.float64) ** 2).sum(0)))
+        z = self.coordinates
+        return np.asarray(np.sqrt(np.einsum("ij,ij->j", z, z, dtype=np.float64)))
 
 
 def reduce_rows(
@@ -135,7 +136,7 @@ def reduce_rows(
         turned = np.empty((n, rank), np.float32)
         for i in range(0, n, 8192):
             turned[i : i + 8192] = coordinates[i : i + 8192] @ turn
-    kept = float((turned.astype(np.float64) ** 2).sum())
+    kept = float(np.einsum("ij,ij->", turned, turned, dtype=np.float64))
     return Reduction(directions, turned, energy, max(0.0, energy - kept))
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from au3dmm.errors import OutputError, os_reason
 
@@ -89,24 +89,55 @@ def folder_lock(folder: Path) -> Iterator[None]:
     OutputError
         If another process holds it, or the folder cannot be written.
     """
-    path = folder / ".lock"
+    with _lock(folder / ".lock", folder, "another folder with --out DIR"):
+        yield
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file that is to be written, and may not exist yet; leaves nothing behind.
+
+    Raises
+    ------
+    OutputError
+        If another process holds it, or its folder cannot be written.
+    """
+    lock = path.with_name(f"{_TMP_PREFIX}{path.name}.lock")
+    while True:
+        with _lock(lock, path, "another --out FILE") as handle:
+            if not _is_at(lock, handle):  # removed by the one who held it while we opened it: it locks nobody out
+                continue
+            try:
+                yield
+            finally:
+                _remove(lock)
+            return
+
+
+@contextmanager
+def _lock(lock: Path, what: Path, way_out: str) -> Iterator[IO[str]]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        handle = lock.open("a")
     except OSError as err:
-        raise OutputError(
-            f"{folder}: cannot be written: {os_reason(err)}; choose another folder with --out DIR"
-        ) from err
+        raise OutputError(f"{what}: cannot be written: {os_reason(err)}; choose {way_out}") from err
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
-            raise OutputError(f"{folder}: another au3dmm is working on this session; wait for it") from err
+            raise OutputError(f"{what}: another au3dmm is working on it; wait for it") from err
         except OSError as err:
             raise OutputError(
-                f"{folder}: cannot be locked: {os_reason(err)}; choose a folder on another file system with --out DIR"
+                f"{what}: cannot be locked: {os_reason(err)}; choose {way_out}, on another file system"
             ) from err
-        yield
+        yield handle
+
+
+def _is_at(path: Path, handle: IO[str]) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _remove(tmp: Path) -> None:

@@ -96,6 +96,8 @@ def checked_key(key: Any) -> Any:
     RefusedError
         If it is something else.
     """
+    if type(key) is int and not -(2**63) <= key < 2**63:
+        raise RefusedError("has a number beyond 64 bits for a key")  # many of one hash take for ever
     if type(key) in (str, bytes, int, float, bool, type(None)) or isinstance(key, np.number):
         return key
     raise RefusedError(f"has {_kind(key)} for a key, expected text or a number")

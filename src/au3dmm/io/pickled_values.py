@@ -100,21 +100,46 @@ class StandIn:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def resolved(value: Any) -> Any:
+class Allowance:
+    """How much may be made of a file: what a file mentions once it may use often, and each use is a copy."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._left = n_bytes
+
+    def charge(self, made: Any) -> None:
+        """Count what was made.
+
+        Raises
+        ------
+        RefusedError
+            If it is more than is allowed.
+        """
+        if isinstance(made, PendingArray):
+            self._left -= len(made.data) * (8 if isinstance(made.data, list) else 1)
+        elif isinstance(made, (bytes, bytearray)):
+            self._left -= len(made)
+        elif isinstance(made, (dict, set, frozenset)):
+            self._left -= 64 * len(made)  # about what an entry takes
+        if self._left < 0:
+            raise RefusedError("makes far more of its content than a file of its size holds")
+
+
+def resolved(value: Any, allowance: Allowance) -> Any:
     """Return a loaded value with arrays for what describes arrays, and `Opaque` for what cannot be read.
 
     Raises
     ------
     RefusedError
-        If an array's shape does not fit its bytes, or the value holds itself or is nested beyond 100 levels.
+        If an array's shape does not fit its bytes, the value holds itself or is nested beyond 100 levels, or all of it
+        is more than `allowance`.
     """
-    return _resolve(value, 0, {})
+    return _resolve(value, 0, {}, allowance)
 
 
 _PENDING = object()
 
 
-def _resolve(value: Any, depth: int, done: dict[int, Any]) -> Any:
+def _resolve(value: Any, depth: int, done: dict[int, Any], allowance: Allowance) -> Any:
     if isinstance(value, _SCALARS):
         return value
     found = done.get(id(value), done)
@@ -125,7 +150,8 @@ def _resolve(value: Any, depth: int, done: dict[int, Any]) -> Any:
     if depth > _DEPTH:
         raise RefusedError(f"is nested beyond {_DEPTH} levels")
     done[id(value)] = _PENDING
-    made = _resolve_inside(value, lambda part: _resolve(part, depth + 1, done))
+    allowance.charge(value)
+    made = _resolve_inside(value, lambda part: _resolve(part, depth + 1, done, allowance))
     done[id(value)] = made
     return made
 

@@ -22,12 +22,13 @@ import numpy as np
 
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.pickled_calls import call, checked_key, known_name, set_state
-from au3dmm.io.pickled_values import Opaque, RefusedError, resolved
+from au3dmm.io.pickled_values import Allowance, Opaque, RefusedError, resolved
 
 __all__ = ["Opaque", "read_object_npy", "read_pickle"]
 
 _MAX_BYTES = 2**30  # FLAME's files have 50 to 100 MB, its relatives up to 500
 _MAX_STEPS = 20_000_000  # VOCASET's index of frames takes 500 000
+_GROWTH, _GROWTH_LEAST = 4, 2**26  # bytes that may be made, per byte of the file and in any case
 _REFUSED = "expected a FLAME, VOCASET or landmark file: refused, nothing in it was run"
 
 # what the interpreter meets in a file that is cut short, damaged or no pickle
@@ -106,11 +107,12 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _load(path: Path, data: bytes) -> Any:
-    reader = _Reader(data)
+    allowance = Allowance(_GROWTH * len(data) + _GROWTH_LEAST)
+    reader = _Reader(data, allowance)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of damaged escapes in text
-            return resolved(reader.load())
+            return resolved(reader.load(), allowance)
     except RefusedError as err:
         raise SchemaError(f"{path}: {_line(err)}; {_REFUSED}") from err
     except _DAMAGE as err:
@@ -134,8 +136,9 @@ class _Reader(pickle._Unpickler):
     pop_mark: Callable[[], list[Any]]
     read: Callable[[int], bytes]
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, allowance: Allowance) -> None:
         super().__init__(io.BytesIO(data), fix_imports=False, encoding="latin1")
+        self.allowance = allowance
         self.dispatch = _Steps(_STEPS)  # type: ignore[misc]  # one of its own, as it counts
 
     def find_class(self, module: str, name: str) -> Any:
@@ -150,7 +153,8 @@ class _Reader(pickle._Unpickler):
 
     def _reduce(self) -> None:
         args = self.stack.pop()
-        self.stack[-1] = call(self.stack[-1], args)
+        self.stack[-1] = made = call(self.stack[-1], args)
+        self.allowance.charge(made)
 
     def _newobj_ex(self) -> None:
         if self.stack.pop():
@@ -159,6 +163,7 @@ class _Reader(pickle._Unpickler):
 
     def _instantiate(self, cls: Any, args: list[Any]) -> None:
         self.stack.append(call(cls, tuple(args)))
+        self.allowance.charge(self.stack[-1])
 
     def _build(self) -> None:
         state = self.stack.pop()

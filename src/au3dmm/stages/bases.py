@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.config import BasesParams
-from au3dmm.core.basis import Bases, topology_hash
+from au3dmm.core.basis import Bases
 from au3dmm.core.dictionary import Dictionary, learn_dictionary
-from au3dmm.core.landmark_order import check_landmarks68
 from au3dmm.core.landmarks import LandmarkEmbedding, landmark_positions
 from au3dmm.core.meaning import component_names, describe_components
 from au3dmm.core.pca import Pca, fit_pca
@@ -21,6 +20,7 @@ from au3dmm.core.reduction import Reduction, reduce_rows
 from au3dmm.errors import ConfigError, FitError, SchemaError
 from au3dmm.io.bases import write_bases
 from au3dmm.io.corpora.base import Corpus
+from au3dmm.stages.bases_checks import check_landmarks, repeated, some_head
 from au3dmm.stages.bases_info import component_info, corpora_info, learning_info, rounded
 from au3dmm.stages.bases_rows import OffsetRows, offset_rows
 
@@ -31,7 +31,6 @@ VERSION = 1
 K_ID_MOST = 22  # what FACEMORPHIC uses
 _STILL_M = 1e-6
 _RANK_TOLERANCE = 1e-5  # of the strongest direction; rows are float32
-_ALIKE = 0.98  # |cos| of two components from which they are told to be one
 _ROUND_M = 1e-8  # components are rounded to this, m: a hundred times below a scanner's noise
 
 log = logging.getLogger(__name__)
@@ -89,8 +88,11 @@ def run(
         If the corpora do not support as many components.
     """
     say = progress or (lambda step, done, total: None)
-    _check_landmarks(corpora[0], faces, embedding)
+    first = corpora[0]
+    check_landmarks(some_head(first), faces, embedding, f"corpus {first.name}")
     rows = offset_rows(corpora, reference, params.neutral, workers, functools.partial(say, "register"))
+    for subject, head in zip(rows.subjects, rows.neutrals, strict=True):
+        check_landmarks(head, faces, embedding, f"the neutral head of {subject}, registered,")
     for text in rows.warnings:
         log.warning("%s", text)
     identity = _identity(rows, params)
@@ -115,6 +117,11 @@ def run(
         learnt = _learn(reduction, k, params, scale, workers, functools.partial(say, f"learn K={k}"))
         stddev = np.sqrt(learnt.energy / rows.n_rows)
         unused = int((stddev <= _RANK_TOLERANCE * stddev[0]).sum())
+        if unused == k:
+            raise ConfigError(
+                f"bases: none of the {k} AU components is worth its penalty to any frame; lower l1 in [bases], now"
+                f" {params.l1}"
+            )
         if unused:
             raise ConfigError(
                 f"bases: {unused} of {k} AU components are of use to no frame; ask for {k - unused} or fewer (--k-au)"
@@ -123,8 +130,10 @@ def run(
         signed = params.method == "pca" or params.codes == "signed"
         meanings = describe_components(template, faces, components, landmarks, signed=signed)
         names = component_names(meanings)
+        if learnt.restarted:
+            log.info("bases K=%d: atoms that no frame used were started again %d times", k, learnt.restarted)
         left = _residual(reduction, learnt)
-        repeats = _repeats(learnt, names)
+        repeats = repeated(learnt, names)
         for text in repeats:
             log.warning("%s", text)
         made[k] = Bases(
@@ -146,48 +155,6 @@ def run(
         write_bases(path, made[k])
         log.info("bases K=%d: %.1f %% of the motion explained", k, 100 * made[k].info["variance_explained_au"])
     return made
-
-
-def same_topology(corpora: Sequence[Corpus]) -> tuple[int, NDArray[np.int32] | None]:
-    """Return the vertex count and triangles (None if no corpus has them) that all corpora share.
-
-    Raises
-    ------
-    SchemaError
-        If two of them are of different topologies.
-    """
-    first = corpora[0]
-    v = int(first.frames.shape[1])
-    found: tuple[str, NDArray[np.int32]] | None = None
-    for corpus in corpora:
-        if int(corpus.frames.shape[1]) != v:
-            raise SchemaError(
-                f"corpus {corpus.name} has {corpus.frames.shape[1]} vertices, {first.name} has {v}; corpora that are"
-                " fitted together must be of one topology"
-            )
-        if corpus.faces is None:
-            continue
-        if found is not None and topology_hash(v, corpus.faces) != topology_hash(v, found[1]):
-            raise SchemaError(
-                f"corpora {found[0]} and {corpus.name} have other triangles; corpora that are fitted together must be"
-                " of one topology"
-            )
-        found = found or (corpus.name, corpus.faces)
-    return v, None if found is None else found[1]
-
-
-def _check_landmarks(corpus: Corpus, faces: NDArray[np.int32], embedding: LandmarkEmbedding) -> None:
-    """Refuse landmarks that are not those of a face, before hours are spent on a corpus."""
-    subject = corpus.subjects[0]
-    if subject in corpus.neutrals:
-        head = corpus.neutrals[subject]
-    else:
-        row = int(corpus.neutral_rows[subject][0])
-        head = corpus.frames[row : row + 1][0].astype(np.float64)
-    try:
-        check_landmarks68(landmark_positions(head, faces, embedding))
-    except SchemaError as err:
-        raise SchemaError(f"corpus {corpus.name}, head of {subject}: {err}") from err
 
 
 def _identity(rows: OffsetRows, params: BasesParams) -> Pca:
@@ -242,7 +209,7 @@ def _learn(
     if params.method == "pca":
         codes = reduction.coordinates[:, :k]
         sign = np.where(codes.sum(0, dtype=np.float64) < 0, -1.0, 1.0)
-        return Dictionary(reduction.directions[:k].astype(np.float64) * sign[:, None], codes * sign, (), ())
+        return Dictionary(reduction.directions[:k].astype(np.float64) * sign[:, None], codes * sign, (), 0)
     return learn_dictionary(
         reduction.coordinates,
         k,
@@ -257,18 +224,6 @@ def _learn(
         locality=params.locality if params.method == "localised" else 0.0,
         progress=progress,
     )
-
-
-def _repeats(learnt: Dictionary, names: Sequence[str]) -> list[str]:
-    """Tell components that hardly differ from a stronger one: more were asked for than the corpus has."""
-    cosine = np.abs(learnt.atoms @ learnt.atoms.T)
-    again = [names[i] for i in range(1, len(names)) if cosine[i, :i].max() > _ALIKE]
-    if not again:
-        return []
-    return [
-        f"{len(again)} of {len(names)} AU components nearly repeat another ({', '.join(again[:6])}"
-        f"{', ...' if len(again) > 6 else ''}); fewer would do (--k-au {len(names) - len(again)})"
-    ]
 
 
 def _residual(reduction: Reduction, learnt: Dictionary) -> float:

@@ -67,7 +67,7 @@ def learning_info(learnt: Dictionary, params: BasesParams, energy: float, left: 
             else {}
         ),
         "objective": rounded(np.array(learnt.objective) / mean_square),
-        "notes": list(learnt.notes),
+        "restarted": learnt.restarted,
         "rms_offset_mm": 1e3 * float(np.sqrt(mean_square / vertices)),
         "residual_rms_mm": 1e3 * float(np.sqrt(left / frames / vertices)),
         "variance_explained_au": 1 - left / energy,
@@ -83,7 +83,7 @@ def component_info(
     names: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Return the entry of each AU component (docs/formats.md): where it moves, its partner, its action units."""
-    alpha = learnt.codes.astype(np.float64) / np.where(stddev > 0, stddev, 1)
+    alpha = learnt.codes / stddev.astype(learnt.codes.dtype)
     found = _associations(rows, alpha, [m.side == "both" for m in meanings])
     energy = learnt.energy / learnt.energy.sum()
     return [
@@ -108,7 +108,7 @@ def rounded(values: NDArray[np.floating]) -> list[float]:
 
 
 def _associations(
-    rows: OffsetRows, alpha: NDArray[np.float64], two_sided: Sequence[bool]
+    rows: OffsetRows, alpha: NDArray[np.floating], two_sided: Sequence[bool]
 ) -> list[list[Association]] | None:
     """Relate the peaks of alpha in each tagged sequence to its action units; None if there are too few tags."""
     tagged = [(take.rows, set(take.action_units)) for take in rows.takes if take.action_units]

@@ -16,7 +16,7 @@ from au3dmm.core.threads import ordered_map, single_threaded_blas
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.corpora.base import Corpus
 
-_BLOCK_BYTES = 128 << 20
+_BLOCK_BYTES = 48 << 20  # fixed: sums over blocks must not depend on the number of threads
 _REGISTER_VERTICES, _REGISTER_BYTES = 1500, 16 << 20
 _PROBE_FRAMES = 120
 _STILL_HEAD_M = 2e-3
@@ -27,6 +27,7 @@ Progress = Callable[[int, int], None]
 class Take:
     """A sequence of a corpus, and the rows that its frames have here."""
 
+    owner: int  # number of the subject
     subject: str
     name: str
     rows: NDArray[np.int64]
@@ -99,10 +100,11 @@ class OffsetRows:
     def read(self, block: int, stride: int = 1) -> NDArray[np.float32]:
         """Return the offsets (n, 3 V), m, of every `stride`-th row of a block."""
         b = self.blocks[block]
-        frames = self.corpora[b.corpus].frames[b.start : b.stop]
-        used = b.used[::stride]
+        frames = self.corpora[b.corpus].frames
         rows = np.arange(b.first, b.first + len(b.used))[::stride]
-        return self._offsets(frames if len(used) == len(frames) else frames[used], rows)
+        if len(b.used) == b.stop - b.start:
+            return self._offsets(frames[b.start : b.stop : stride], rows)
+        return self._offsets(frames[b.start : b.stop][b.used[::stride]], rows)
 
     def read_row(self, row: int) -> NDArray[np.float32]:
         """Return the offset (V, 3), m, of one row."""
@@ -171,7 +173,7 @@ def offset_rows(
     blocks, takes = _lay_out(corpora, subjects)
     owner = np.empty(sum(len(block.used) for block in blocks), np.int64)
     for take in takes:
-        owner[take.rows] = list(subjects.values()).index(take.subject)
+        owner[take.rows] = take.owner
     rows = OffsetRows(
         corpora=corpora,
         blocks=blocks,
@@ -211,6 +213,7 @@ def _lay_out(
     corpora: Sequence[Corpus], subjects: dict[tuple[int, str], str]
 ) -> tuple[tuple[_Block, ...], tuple[Take, ...]]:
     blocks, takes, first = [], [], 0
+    numbers = {key: i for i, key in enumerate(subjects)}
     for number, corpus in enumerate(corpora):
         n_frames, v = (int(n) for n in corpus.frames.shape[:2])
         every = np.concatenate([s.rows for s in corpus.sequences])
@@ -219,7 +222,9 @@ def _lay_out(
             raise SchemaError(f"corpus {corpus.name}: {len(every) - len(used)} frames belong to two sequences at once")
         place = np.full(n_frames, -1, np.int64)
         place[used] = first + np.arange(len(used))
-        takes += [Take(subjects[number, s.subject_id], s.name, place[s.rows], s.action_units) for s in corpus.sequences]
+        for s in corpus.sequences:
+            key = (number, s.subject_id)
+            takes.append(Take(numbers[key], subjects[key], s.name, place[s.rows], s.action_units))
         size = max(1, _BLOCK_BYTES // (12 * v))
         for start in range(0, n_frames, size):
             inside = used[(used >= start) & (used < start + size)]
