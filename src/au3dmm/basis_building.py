@@ -19,6 +19,7 @@ from au3dmm.config import BasesParams
 from au3dmm.core.basis import Bases, landmark_hash, topology_hash
 from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.errors import AssetError, ConfigError, SchemaError
+from au3dmm.io.atomic import file_lock
 from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Corpus
 from au3dmm.io.corpora.open import open_corpus
@@ -26,6 +27,7 @@ from au3dmm.io.hashing import fingerprint, sha256_json
 from au3dmm.io.head_files import FLAME_VERTICES
 from au3dmm.io.heads import Head, find_head, read_head
 from au3dmm.stages import bases as stage
+from au3dmm.stages.bases_checks import same_topology
 
 log = logging.getLogger(__name__)
 Event = Callable[[Mapping[str, Any]], None]
@@ -113,12 +115,28 @@ def build_bases(
     Au3dmmError
         What went wrong, in one line.
     """
-    began = time.monotonic()
     if not corpora:
         raise ConfigError("fit-bases: no corpus; give one with --corpus, for example --corpus synthetic")
     if out.suffix != ".npz":
         raise ConfigError(f"{out}: a basis file ends in .npz")
-    say: Event = on_event or (lambda event: None)
+    if out.is_dir():
+        raise ConfigError(f"{out}: a folder; give a file that ends in .npz")
+    with file_lock(out):  # before hours are spent: a folder that cannot be written is told now
+        return _build(corpora, out, params, head, cache, workers, pictures, force, on_event or (lambda event: None))
+
+
+def _build(
+    corpora: Sequence[str],
+    out: Path,
+    params: BasesParams,
+    head: str | None,
+    cache: Path | None,
+    workers: int | None,
+    pictures: bool,
+    force: bool,
+    say: Event,
+) -> BasesResult:
+    began = time.monotonic()
     threads = workers or min(_WORKERS_MOST, os.cpu_count() or 1)
     folder = cache or out.with_name("au3dmm.corpora")
     opened = _told_apart([_open(spec, folder, params, workers, say) for spec in corpora])
@@ -143,6 +161,9 @@ def build_bases(
         say({"event": "start", "stage": "bases"})
         say({"event": "done", "stage": "bases", "state": state, "summary": {}, "seconds": 0.0})
     else:
+        for path in outputs.values():
+            for sheet in _sheets(path):
+                sheet.unlink(missing_ok=True)  # it shows another basis
         with _steps(say) as step:
             made = stage.run(
                 corpora=opened,
@@ -156,11 +177,7 @@ def build_bases(
                 workers=threads,
                 progress=step,
             )
-    drawn = _draw(outputs, made, say, again=state == "ran") if pictures else ()
-    if state == "ran" and not pictures:
-        for path in outputs.values():
-            for sheet in _sheets(path):
-                sheet.unlink(missing_ok=True)  # it showed another basis
+    drawn = _draw(outputs, made, say) if pictures else ()
     return BasesResult(
         bases=outputs,
         pictures=drawn,
@@ -241,7 +258,7 @@ def _sheets(path: Path) -> tuple[Path, Path, Path]:
 
 def _mesh(corpora: Sequence[Corpus], name: str | None) -> tuple[NDArray[np.int32], LandmarkEmbedding, Head | None]:
     """Return triangles and landmarks of the corpora's topology, and the head that they came from, if one was needed."""
-    v, faces = stage.same_topology(corpora)
+    v, faces = same_topology(corpora)
     known = next((c.embedding for c in corpora if c.embedding is not None), None)
     if name is None and faces is not None and known is not None:
         return faces, known, None
@@ -298,7 +315,7 @@ def _summary(made: Mapping[int, Bases], outputs: Mapping[int, Path], corpora: Se
     }
 
 
-def _draw(outputs: Mapping[int, Path], made: Mapping[int, Bases], say: Event, *, again: bool) -> tuple[Path, ...]:
+def _draw(outputs: Mapping[int, Path], made: Mapping[int, Bases], say: Event) -> tuple[Path, ...]:
     from au3dmm.report.bases_page import write_bases_page
     from au3dmm.report.component_sheet import write_component_sheet, write_identity_sheet
 
@@ -308,7 +325,7 @@ def _draw(outputs: Mapping[int, Path], made: Mapping[int, Bases], say: Event, *,
             writers = (write_component_sheet, write_identity_sheet, write_bases_page)
             sheets = dict(zip(_sheets(path), writers, strict=True))
             drawn += sheets
-            if not again and all(sheet.exists() for sheet in sheets):
+            if all(sheet.exists() for sheet in sheets):
                 continue
             for number, (sheet, write) in enumerate(sheets.items()):
                 step("draw", number, len(sheets))
