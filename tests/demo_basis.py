@@ -51,7 +51,7 @@ def learned(bases: Bases, **more: Any) -> Bases:
         "truncation_rms_mm": 0.052,
         "residual_rms_mm": 0.251,
         "warnings": ["subject s03: its neutral head is 4 mm off"],
-        "notes": ["epoch 3: atom 7 was seeded anew"],
+        "restarted": 3,
         "corpora": [
             {"name": "one", "subjects": 60, "sequences": 1800, "frames": 54000, "lost_files": 2, "licence": "MIT"},
             {"name": "two", "subjects": 10, "sequences": 519, "frames": 4711, "fingerprint": "sha256:" + 64 * "a"},

@@ -318,19 +318,24 @@ def _summary(made: Mapping[int, Bases], outputs: Mapping[int, Path], corpora: Se
 def _draw(outputs: Mapping[int, Path], made: Mapping[int, Bases], say: Event) -> tuple[Path, ...]:
     from au3dmm.report.bases_page import write_bases_page
     from au3dmm.report.component_sheet import write_component_sheet, write_identity_sheet
+    from au3dmm.report.component_views import BasisPictures
 
     drawn: list[Path] = []
     with _steps(say) as step:
         for k, path in outputs.items():
-            writers = (write_component_sheet, write_identity_sheet, write_bases_page)
-            sheets = dict(zip(_sheets(path), writers, strict=True))
+            sheets = _sheets(path)
             drawn += sheets
             if all(sheet.exists() for sheet in sheets):
                 continue
-            for number, (sheet, write) in enumerate(sheets.items()):
-                step("draw", number, len(sheets))
-                write(sheet, made[k])
-            step("draw", len(sheets), len(sheets))
+            components, identity, page = sheets
+            pictures = BasisPictures(made[k])
+            step("draw", 0, 3)
+            write_component_sheet(components, made[k], pictures=pictures)
+            step("draw", 1, 3)
+            write_identity_sheet(identity, made[k], pictures=pictures)
+            step("draw", 2, 3)
+            write_bases_page(page, made[k], file=path, pictures=pictures)
+            step("draw", 3, 3)
     return tuple(drawn)
 
 

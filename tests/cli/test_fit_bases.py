@@ -187,7 +187,7 @@ def test_pictures_that_an_interrupted_run_did_not_draw_are_drawn_by_the_next(au3
     assert au3dmm("fit-bases", "--out", out, "--k-au", "3").code == 0
     before = (tmp_path / "b.components.png").read_bytes()
 
-    def interrupted(path, bases):
+    def interrupted(path, bases, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

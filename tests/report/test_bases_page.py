@@ -6,12 +6,15 @@ from html.parser import HTMLParser
 
 import pytest
 
+from au3dmm.errors import SchemaError
+from au3dmm.io.bases import bases_fingerprint
 from au3dmm.report import bases_page as module
 from au3dmm.report.bases_page import bases_page, write_bases_page
 from demo_basis import few_components, learned
 from planted import small_bases
 
-VOID = {"meta", "img", "line", "polyline", "circle", "br"}
+VOID = {"meta", "img", "input", "line", "polyline", "circle", "br"}
+PICTURES = 3 + 1 + 3 * 2  # AU components, the mean head, and three of each identity component
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def test_a_learned_basis_tells_what_it_was_made_of_and_how_well(demo):
         "Learned from 70 subjects, 2 319 sequences, 58 711 frames", "Licence: MIT", "97.5 %", "98.4 %", "81.2 %",
         "0.052 mm", "l1 0.02, l2 0, seed 3, epochs 4", "AU4 r 0.71, n 31", "AU12_right (1.00)", "itself (1.00)",
         "sha256:aaaaaaaaaaaa", demo.topology_hash(), demo.landmark_hash(), "its neutral head is 4 mm off",
-        "atom 7 was seeded anew", "epoch 4", "variance explained up to here 60 %", "Identity 2", "Mean head",
+        "started again 3 times", "epoch 4", "variance explained up to here 60 %", "Identity 2", "Mean head",
     ):  # fmt: skip
         assert words in page.words, words
     assert "DEMO" not in page.words
@@ -70,7 +73,7 @@ def test_a_learned_basis_tells_what_it_was_made_of_and_how_well(demo):
 def test_the_page_needs_nothing_but_itself(demo):
     html = bases_page(learned(demo))
     page = Page(html)
-    assert page.tags.count("img") == 3 + 1 + 2 * 2
+    assert page.tags.count("img") == PICTURES
     assert all(address.startswith("data:image/webp;base64,") for address in page.addresses)
     assert "script" not in page.tags
     assert "link" not in page.tags
@@ -94,11 +97,11 @@ def test_nothing_in_a_basis_can_become_markup(demo):
     corpora = [{"name": evil, "licence": evil, "fingerprint": evil}]
     texts = dict.fromkeys(("licence", "provenance", "package", "method", "codes", "basis_kind"), evil)
     html = bases_page(
-        replace(basis, info={**basis.info, **texts, "corpora": corpora, "warnings": [evil], "notes": [evil]})
+        replace(basis, info={**basis.info, **texts, "corpora": corpora, "warnings": [evil], "restarted": evil})
     )
     page = Page(html)
     assert "script" not in page.tags
-    assert page.tags.count("img") == 3 + 1 + 2 * 2
+    assert page.tags.count("img") == PICTURES
     assert page.words.count("{{ 7 * 7 }}") >= 10
     assert "<script" not in html
 
@@ -133,3 +136,39 @@ def test_components_that_landmarks_cannot_tell_apart_have_an_infinite_condition(
     shifted[1] = [0.001, 0, 0]
     page = Page(bases_page(replace(bases, components_au=shifted)))
     assert "infinite: 2 of 3 can be told apart" in page.words
+
+
+def test_a_page_names_its_file_and_links_to_what_lies_beside_it(tmp_path, demo):
+    file = tmp_path / "my: basis.npz"
+    file.write_bytes(b"basis")
+    (tmp_path / "my: basis.identity.pdf").write_bytes(b"")
+    write_bases_page(tmp_path / "my: basis.html", demo, file=file)
+    page = Page((tmp_path / "my: basis.html").read_text())
+    assert bases_fingerprint(file) in page.words
+    links = [address for address in page.addresses if not address.startswith("data:")]
+    assert links == ["./my%3A%20basis.npz", "./my%3A%20basis.identity.pdf"]
+    assert page.problems == []
+
+
+def test_a_page_elsewhere_names_its_file_without_a_link(tmp_path, demo):
+    file = tmp_path / "basis.npz"
+    file.write_bytes(b"basis")
+    (tmp_path / "pages").mkdir()
+    write_bases_page(tmp_path / "pages" / "basis.html", demo, file=file)
+    page = Page((tmp_path / "pages" / "basis.html").read_text())
+    assert bases_fingerprint(file) in page.words
+    assert "a" not in page.tags
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path, demo):
+    with pytest.raises(SchemaError, match=r"gone\.npz: cannot be read"):
+        write_bases_page(tmp_path / "basis.html", demo, file=tmp_path / "gone.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_picture_can_be_enlarged_and_says_what_it_is(demo):
+    html = bases_page(demo)
+    assert Page(html).tags.count("input") == PICTURES
+    labels = re.findall(r'aria-label="enlarge: ([^"]+)"', html)
+    assert len(set(labels)) == PICTURES
+    assert re.findall(r'alt="([^"]+)"', html) == labels

@@ -10,13 +10,9 @@ import pytest
 
 from au3dmm.errors import OutputError, SchemaError
 from au3dmm.io.images import read_image
-from au3dmm.report.component_sheet import (
-    component_picture,
-    identity_picture,
-    write_component_sheet,
-    write_identity_sheet,
-)
-from au3dmm.report.mesh_views import frame_face, on_paper, picture_width
+from au3dmm.report import component_views
+from au3dmm.report.component_sheet import write_component_sheet, write_identity_sheet
+from au3dmm.report.component_views import BasisPictures
 from demo_basis import few_components, learned
 from planted import small_bases
 
@@ -28,48 +24,9 @@ def demo():
     return few_components()
 
 
-@pytest.fixture(scope="module")
-def framing(demo):
-    return frame_face(demo.landmarks()[0])
-
-
 def warm(picture):
     """Where the heat map is coloured: more red than blue."""
     return picture[..., 0].astype(int) - picture[..., 2] > 40
-
-
-def test_heat_is_where_the_component_moves_the_head(demo, framing):
-    height = 120
-    picture, largest_mm = component_picture(demo, framing, 1, "left", height)
-    assert picture.shape == (height, 2 * picture_width(height), 4)
-    assert largest_mm == pytest.approx(2e3 * np.linalg.norm(demo.components_au[1], axis=1).max())
-    front = on_paper(picture[:, : picture_width(height)])
-    y, x = np.nonzero(warm(front))
-    assert x.min() > 0.4 * picture_width(height)  # the subject's left is on our right
-    assert 0.5 * height < y.mean() < 0.8 * height  # at the mouth
-
-
-def test_a_right_component_is_seen_from_the_right(demo, framing):
-    width = picture_width(120)
-    left = on_paper(component_picture(demo, framing, 1, "left", 120)[0])
-    right = on_paper(component_picture(demo, framing, 2, "right", 120)[0])
-    hot = [warm(picture[:, width:]) for picture in (left, right)]
-    assert hot[0].sum() == pytest.approx(hot[1].sum(), rel=0.05)
-    assert (hot[0] != hot[1][:, ::-1]).mean() < 0.01
-
-
-def test_a_component_that_moves_nothing_can_be_drawn(demo, framing):
-    still = replace(demo, components_au=demo.components_au * 0)
-    picture, largest_mm = component_picture(still, framing, 0, "both", 60)
-    assert largest_mm == 0
-    assert not warm(on_paper(picture)).any()
-
-
-def test_identity_components_change_the_head_both_ways(demo, framing):
-    mean, less, more = (identity_picture(demo, framing, 0, a, 80) for a in (0, -2, 2))
-    np.testing.assert_array_equal(mean, identity_picture(demo, framing, None, 0, 80))
-    for one, other in ((mean, less), (mean, more), (less, more)):
-        assert (np.abs(one.astype(int) - other).max(-1) > 10).mean() > 0.02
 
 
 @pytest.mark.parametrize(
@@ -91,13 +48,17 @@ def test_equal_bases_give_equal_bytes_whatever_the_users_settings(tmp_path, demo
 def test_every_component_has_a_cell_in_reading_order(tmp_path, demo):
     write_component_sheet(tmp_path / "sheet.png", demo, dpi=DPI)
     sheet = read_image(tmp_path / "sheet.png")
-    # three components in one row: header, picture of 1.05 inch, bar and two lines
-    width = 2 * 0.84 * 1.05 + 0.12
+    # three components in one row: header, picture of 1.15 inch, bar and two lines
+    views = BasisPictures(demo).of_components
+    width = views.aspect * 1.15 + 0.12
+    front = round(views.front.width(round(1.15 * DPI)))
     assert sheet.shape[1] == pytest.approx((3 * width + 0.12) * DPI, abs=1)
-    cells = [sheet[round(0.46 * DPI) : round(1.5 * DPI), round((0.12 + i * width) * DPI) :][:, :105] for i in range(3)]
-    halfway = 105 // 4
+    cells = [
+        sheet[round(0.46 * DPI) : round(1.6 * DPI), round((0.12 + i * width) * DPI) :][:, :front] for i in range(3)
+    ]
+    halfway = front // 2
     left_of_face = [warm(cell[:, :halfway]).sum() for cell in cells]
-    right_of_face = [warm(cell[:, halfway : 2 * halfway]).sum() for cell in cells]
+    right_of_face = [warm(cell[:, halfway:]).sum() for cell in cells]
     assert right_of_face[1] > 5 * left_of_face[1]  # AU12_left
     assert left_of_face[2] > 5 * right_of_face[2]  # AU12_right
     assert left_of_face[0] == pytest.approx(right_of_face[0], rel=0.3)  # AU1
@@ -147,3 +108,25 @@ def test_what_cannot_be_written_is_told_before_anything_is_drawn(tmp_path, demo,
     with pytest.raises(OutputError, match="cannot be written"):
         write(tmp_path / "file" / "sheet.png", demo, dpi=20)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_sheets_that_share_pictures_have_the_same_bytes_and_draw_them_once(tmp_path, demo, monkeypatch):
+    drawn = []
+    once = component_views.draw_head
+    monkeypatch.setattr(component_views, "draw_head", lambda *a, **more: drawn.append(1) or once(*a, **more))
+    pictures = BasisPictures(demo)
+    for name in ("one", "two"):
+        write_component_sheet(tmp_path / f"{name}.png", demo, dpi=30, pictures=pictures)
+    assert len(drawn) == 3 * 2
+    write_component_sheet(tmp_path / "alone.png", demo, dpi=30)
+    one, two, alone = ((tmp_path / f"{name}.png").read_bytes() for name in ("one", "two", "alone"))
+    assert one == two == alone
+
+
+def test_the_text_of_a_bitmap_is_where_the_picture_leaves_room_for_it(tmp_path, demo):
+    write_identity_sheet(tmp_path / "id.png", demo, dpi=100)
+    sheet = read_image(tmp_path / "id.png")
+    dark = (sheet < 90).all(-1)
+    assert dark[8:26, 10:150].sum() > 50  # the title
+    below = round((0.46 + 1.15 + 0.03) * 100)
+    assert dark[below : below + 12, 12:45].sum() > 20  # "mean"

@@ -12,8 +12,8 @@ UNKNOWN = "unknown"
 BASIS_KEYS = frozenset({
     "basis_kind", "method", "codes", "is_flame_topology", "licence", "provenance", "package", "names_au", "k_id",
     "k_au", "topology_hash", "landmark_hash", "variance_explained_id", "variance_explained_au", "rms_offset_mm",
-    "truncation_rms_mm", "residual_rms_mm", "warnings", "notes", "sparsity", "objective", "corpora", "components", "l1",
-    "l2", "seed", "epochs",
+    "truncation_rms_mm", "residual_rms_mm", "warnings", "restarted", "sparsity", "objective", "corpora", "components",
+    "l1", "l2", "seed", "epochs",
 })
 # fmt: on
 """Keys of a basis' metadata that `basis_parts` tells."""
@@ -42,7 +42,7 @@ def basis_parts(basis: Mapping[str, Any]) -> list[str]:
         for entry in basis["components"]
     ]
     parts.append(aligned([columns, *rows]))
-    parts += ["\n".join(f"  {kind}: {text}" for text in basis[f"{kind}s"]) for kind in ("warning", "note")]
+    parts.append("\n".join(f"  warning: {text}" for text in basis["warnings"]))
     return [part for part in parts if part]
 
 

@@ -32,8 +32,9 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
         ``rms_offset_mm, truncation_rms_mm, residual_rms_mm`` (of the corpora's motion: all of it, what was cut off
         before learning, and what the components leave, as displacement of a vertex), ``objective`` (per epoch)
         and ``first_epoch`` (of it: 0 if it has the start, too), ``corpora`` (``name, subjects, sequences, frames,
-        lost_files, licence, fingerprint`` each), ``settings`` (l1, l2, seed, epochs), ``warnings`` and ``notes``
-        (texts); ``coherence`` (see `coherence`) over the ``head`` and at the ``landmarks``; ``condition_landmarks``
+        lost_files, licence, fingerprint`` each), ``settings`` (l1, l2, seed, epochs), ``warnings``
+        (texts), ``restarted`` (unused components); ``coherence`` (see `coherence`) over the ``head`` and at the
+        ``landmarks``; ``condition_landmarks``
         (None where it is infinite) and ``rank_landmarks`` (see `landmark_condition`); and ``components``, see
         `component_table`.
     """
@@ -66,7 +67,7 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
         "settings": {key: _number(info.get(key)) for key in ("l1", "l2", "seed", "epochs")},
         "corpora": _corpora(info.get("corpora")),
         "warnings": _texts(info.get("warnings")),
-        "notes": _texts(info.get("notes")),
+        "restarted": _number(info.get("restarted")),
         "coherence": {
             "head": coherence(bases.components_au.reshape(bases.k_au, -1)),
             "landmarks": coherence(at_landmarks),

@@ -151,9 +151,9 @@ def learn_dictionary(
         objective = []
         for epoch in range(epochs):
             objective.append(_code(problem, state))
-            mean_square = _move_atoms(problem, state)
+            usage = _move_atoms(problem, state)
             if epoch < epochs // 2:  # what no row has used by then is not needed
-                restarted += _restart(problem, state, mean_square)
+                restarted += _restart(problem, state, usage)
             tick()
         objective.append(_code(problem, state, tolerance=1e-6, sweeps=1000))
         tick()

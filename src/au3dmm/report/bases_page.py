@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from numpy.typing import NDArray
@@ -14,16 +16,23 @@ from au3dmm.core.basis import Bases
 from au3dmm.core.basis_summary import summarise_basis
 from au3dmm.core.meaning import where_words
 from au3dmm.io.atomic import write_bytes
-from au3dmm.report.component_sheet import SHOWN_SD, component_picture, identity_picture, sd_words
-from au3dmm.report.mesh_views import HEAT, Framing, frame_face, webp
+from au3dmm.io.bases import bases_fingerprint
+from au3dmm.report.component_sheet import PICTURE_PX, sd_words
+from au3dmm.report.component_views import SHOWN_SD, BasisPictures
+from au3dmm.report.mesh_views import HEAT, webp
 
 UNKNOWN = "unknown"
-_HEIGHT, _SHOWN = 260, 150  # px of a picture, as drawn (for fine screens) and as shown
+_HEIGHT, _SHOWN = PICTURE_PX, 150  # px of a picture, as drawn (like the sheets', to draw it once) and as shown
+_SHEETS = ("components", "identity")
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def write_bases_page(path: Path, bases: Bases) -> None:
+def write_bases_page(
+    path: Path, bases: Bases, *, file: Path | None = None, pictures: BasisPictures | None = None
+) -> None:
     """Write a page about a basis: one HTML file that needs nothing else, on any screen, in light and dark.
+
+    It links to sheets that lie beside it under its name (``bases.components.png`` and the like, beside ``bases.html``).
 
     Parameters
     ----------
@@ -31,19 +40,58 @@ def write_bases_page(path: Path, bases: Bases) -> None:
         Where to; .html.
     bases : Bases
         Of any age; what it does not tell is shown as unknown.
+    file : Path, optional
+        Where the basis is: its sha256 is shown, by which labels name it, and a link to it if it lies beside the page.
+    pictures : BasisPictures, optional
+        Of this basis; what they hold is not drawn again.
 
     Raises
     ------
+    SchemaError
+        If there is no such `file`.
     OutputError
-        If the file cannot be written.
+        If the page cannot be written.
     """
-    write_bytes(path, bases_page(bases).encode())
+    beside = [path.with_suffix(f".{name}{suffix}") for name in _SHEETS for suffix in (".png", ".pdf", ".svg")]
+    beside = [sheet for sheet in beside if sheet.is_file()]
+    file_hash = None
+    if file is not None:
+        file_hash = bases_fingerprint(file)
+        if file.parent.absolute() == path.parent.absolute():
+            beside.insert(0, file)
+    html = bases_page(
+        bases,
+        files=[f.name for f in beside],
+        file_name=file.name if file else None,
+        file_hash=file_hash,
+        pictures=pictures,
+    )
+    write_bytes(path, html.encode())
 
 
-def bases_page(bases: Bases) -> str:
-    """Return the page as HTML; equal bases give equal text."""
+def bases_page(
+    bases: Bases,
+    *,
+    files: Sequence[str] = (),
+    file_name: str | None = None,
+    file_hash: str | None = None,
+    pictures: BasisPictures | None = None,
+) -> str:
+    """Return the page as HTML; equal bases give equal text.
+
+    Parameters
+    ----------
+    bases : Bases
+        What to show.
+    files : sequence of str
+        Names of files beside the page, which it links to.
+    file_name, file_hash : str, optional
+        Of the basis.
+    pictures : BasisPictures, optional
+        Of this basis.
+    """
     basis = summarise_basis(bases)
-    framing = frame_face(bases.landmarks()[0])
+    pictures = pictures or BasisPictures(bases)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -57,13 +105,17 @@ def bases_page(bases: Bases) -> str:
         title=f"Face basis: {bases.k_au} AU components, {bases.k_id} identity components",
         made_of=_made_of(basis),
         demo=bases.is_demo,
+        # "./" keeps a name with a colon from being read as another scheme
+        files=[(name, "./" + quote(name)) for name in files],
+        file_name=file_name or "basis",
+        file_hash=file_hash,
         basis=basis,
         facts=_facts(basis),
         objective=_curve(basis["objective"], basis["first_epoch"]),
         sd=f"{SHOWN_SD:g}",
         gradient=", ".join("#" + "".join(f"{round(255 * c):02x}" for c in stop) for stop in stops),
-        components=[_component(bases, framing, k, entry) for k, entry in enumerate(basis["components"])],
-        people=[_person(bases, framing, k, basis["variance_explained_id"]) for k in range(-1, bases.k_id)],
+        components=[_component(pictures, k, entry) for k, entry in enumerate(basis["components"])],
+        people=[_person(pictures, k, basis["variance_explained_id"]) for k in range(-1, bases.k_id)],
     )
 
 
@@ -106,8 +158,8 @@ def _facts(basis: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _component(bases: Bases, framing: Framing, k: int, entry: dict[str, Any]) -> dict[str, Any]:
-    picture, largest_mm = component_picture(bases, framing, k, entry["side"], _HEIGHT)
+def _component(pictures: BasisPictures, k: int, entry: dict[str, Any]) -> dict[str, Any]:
+    heat = pictures.component(k, entry["side"], _HEIGHT)
     mirror = "itself" if entry["partner"] == entry["name"] else entry["partner"] or "none"
     found = entry["action_units"]
     return {
@@ -121,31 +173,23 @@ def _component(bases: Bases, framing: Framing, k: int, entry: dict[str, Any]) ->
             {"au": value["au"], "r": _plain(value["r"], ".2f"), "n": _count(value["n"])} for value in found or ()
         ],
         "no_action_units": UNKNOWN if found is None else "none",
-        "picture": _data_uri(picture),
-        "width": round(picture.shape[1] * _SHOWN / _HEIGHT),
-        "height": _SHOWN,
-        "largest": _unit(largest_mm, "mm"),
+        "picture": _image(heat.picture),
+        "largest": _unit(heat.largest_mm, "mm"),
     }
 
 
-def _person(bases: Bases, framing: Framing, k: int, variance: list[float] | None) -> dict[str, Any]:
+def _person(pictures: BasisPictures, k: int, variance: list[float] | None) -> dict[str, Any]:
     if k < 0:
-        drawn = [("mean", identity_picture(bases, framing, None, 0, _HEIGHT))]
-        name, detail = "Mean head", ""
-    else:
-        drawn = [(sd_words(a), identity_picture(bases, framing, k, a, _HEIGHT)) for a in (-SHOWN_SD, SHOWN_SD)]
-        name, detail = f"Identity {k + 1}", ""
-        if variance is not None and k < len(variance):
-            detail = f"variance explained up to here {_percent(variance[k])}"
-    width = drawn[0][1].shape[1]
-    pictures = [(label, _data_uri(picture)) for label, picture in drawn]
-    return {
-        "name": name,
-        "detail": detail,
-        "pictures": pictures,
-        "width": round(width * _SHOWN / _HEIGHT),
-        "height": _SHOWN,
-    }
+        mean = _image(pictures.identity(None, 0, _HEIGHT))
+        return {"name": "Mean head", "detail": "", "pictures": [("mean", mean, None)]}
+    heads = [(sd_words(a), pictures.identity(k, a, _HEIGHT), None) for a in (-SHOWN_SD, SHOWN_SD)]
+    heat = pictures.identity_heat(k, _HEIGHT)
+    drawn = [*heads, ("displacement", heat.picture, _unit(heat.largest_mm, "mm"))]
+    detail = ""
+    if variance is not None and k < len(variance):
+        detail = f"variance explained up to here {_percent(variance[k])}"
+    images = [(label, _image(picture), largest) for label, picture, largest in drawn]
+    return {"name": f"Identity {k + 1}", "detail": detail, "pictures": images}
 
 
 def _curve(values: list[float] | None, first_epoch: int) -> dict[str, Any] | None:
@@ -169,8 +213,9 @@ def _curve(values: list[float] | None, first_epoch: int) -> dict[str, Any] | Non
     }
 
 
-def _data_uri(picture: NDArray[Any]) -> str:
-    return "data:image/webp;base64," + base64.b64encode(webp(picture)).decode()
+def _image(picture: NDArray[Any]) -> dict[str, Any]:
+    address = "data:image/webp;base64," + base64.b64encode(webp(picture)).decode()
+    return {"address": address, "width": round(picture.shape[1] * _SHOWN / _HEIGHT), "height": _SHOWN}
 
 
 def _known(value: str | None) -> str:

@@ -6,13 +6,14 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from au3dmm.core.basis import Bases
@@ -20,19 +21,9 @@ from au3dmm.core.basis_summary import component_table
 from au3dmm.core.meaning import where_words
 from au3dmm.errors import SchemaError
 from au3dmm.io.atomic import write_bytes
-from au3dmm.report.mesh_views import (
-    ASPECT,
-    FRONT_DEG,
-    HEAT,
-    THREE_QUARTER_DEG,
-    Framing,
-    draw_head,
-    frame_face,
-    on_paper,
-)
+from au3dmm.report.component_views import SHOWN_SD, BasisPictures, Heat
+from au3dmm.report.mesh_views import HEAT, on_paper
 
-SHOWN_SD = 2.0
-"""Components are shown at this alpha."""
 _DPI = 200
 # what makes the bytes of PNG, PDF and SVG the same every time
 _METADATA: dict[str, dict[str, Any]] = {
@@ -41,7 +32,9 @@ _METADATA: dict[str, dict[str, Any]] = {
     ".svg": {"Date": None, "Creator": None},
 }
 # inches, of a cell
-_PICTURE, _BAR, _LINE, _GAP, _HEADER = 1.05, 0.05, 0.098, 0.12, 0.46
+_PICTURE, _BAR, _LINE, _GAP, _HEADER = 1.15, 0.05, 0.098, 0.12, 0.46
+PICTURE_PX = round(_PICTURE * _DPI)
+"""Height of a picture on a sheet of the usual resolution."""
 _INK, _FAINT = "#222222", "#666666"
 
 
@@ -66,7 +59,7 @@ class Cell:
     texts: tuple[Text, ...]
 
 
-def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI) -> None:
+def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures: BasisPictures | None = None) -> None:
     """Draw every AU component: the head displaced by 2 sd, from the front and from the side that moves more.
 
     Colour is how far a vertex moves, mm, on a scale of its own for each component (their largest displacements differ
@@ -80,6 +73,8 @@ def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI) -> None:
         What to draw.
     dpi : int
         Pixels per inch: 200 to look at, 300 for print.
+    pictures : BasisPictures, optional
+        Of this basis; what they hold is not drawn again.
 
     Raises
     ------
@@ -90,16 +85,21 @@ def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI) -> None:
     """
     _check_suffix(path)
     table = component_table(bases)
-    framing = frame_face(bases.landmarks()[0])
+    pictures = pictures or BasisPictures(bases)
     tagged = any(entry["action_units"] is not None for entry in table)
-    cells = (_component_cell(bases, framing, k, entry, tagged, dpi) for k, entry in enumerate(table))
+    cells = (_component_cell(pictures, k, entry, tagged, dpi) for k, entry in enumerate(table))
     height = _PICTURE + _BAR + 0.03 + 0.05 + (2 + tagged) * _LINE
     title = f"{bases.k_au} AU components{_kind(bases)}"
-    note = f"Displacement at alpha = {SHOWN_SD:g} sd, front and three-quarter view; colour: mm, each on its own scale."
-    _write_sheet(path, cells, bases.k_au, (2 * ASPECT * _PICTURE, height), title, note, dpi, least_columns=4)
+    note = (
+        f"Displacement at alpha = {SHOWN_SD:g} sd, front and three-quarter view. Colour: mm, each on its own scale; "
+        "arrows: direction."
+    )
+    _write_sheet(
+        path, cells, bases.k_au, (pictures.of_components.aspect * _PICTURE, height), title, note, dpi, least_columns=4
+    )
 
 
-def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI) -> None:
+def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures: BasisPictures | None = None) -> None:
     """Draw the mean head, and every identity component at -2 and +2 sd, front and three-quarter view.
 
     Parameters
@@ -110,6 +110,8 @@ def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI) -> None:
         What to draw.
     dpi : int
         Pixels per inch: 200 to look at, 300 for print.
+    pictures : BasisPictures, optional
+        Of this basis; what they hold is not drawn again.
 
     Raises
     ------
@@ -119,74 +121,19 @@ def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI) -> None:
         If the file cannot be written.
     """
     _check_suffix(path)
-    framing = frame_face(bases.landmarks()[0])
-    width = 4 * ASPECT * _PICTURE
-    cells = (_identity_cell(bases, framing, k, dpi) for k in range(-1, bases.k_id))
+    pictures = pictures or BasisPictures(bases)
+    cells = (_identity_cell(pictures, k, dpi) for k in range(-1, bases.k_id))
     title = f"{bases.k_id} identity components{_kind(bases)}"
-    note = f"Mean head, and each component at {sd_words(-SHOWN_SD)} (left pair) and {sd_words(SHOWN_SD)} (right pair)."
-    size = (width, _PICTURE + 0.03 + _LINE)
+    note = (
+        f"Mean head, and each component at {sd_words(-SHOWN_SD)} and {sd_words(SHOWN_SD)}; right pair: displacement of "
+        f"the mean head at {sd_words(SHOWN_SD)}. Colour: mm, each on its own scale; arrows: direction."
+    )
+    size = (3 * pictures.of_identities.aspect * _PICTURE, _PICTURE + _BAR + 0.03 + _LINE)
     _write_sheet(path, cells, bases.k_id + 1, size, title, note, dpi, least_columns=2)
 
 
-def component_picture(
-    bases: Bases, framing: Framing, component: int, side: str, height: int
-) -> tuple[NDArray[np.uint8], float]:
-    """Draw the head displaced by a component at 2 sd, from the front and from a three-quarter view, side by side.
-
-    Parameters
-    ----------
-    bases : Bases
-        The basis.
-    framing : Framing
-        What part of the head is shown.
-    component : int
-        Which one.
-    side : str
-        ``right`` turns the head so that its right is seen, anything else so that its left is.
-    height : int
-        px
-
-    Returns
-    -------
-    picture : (height, 2 * width, 4) uint8 array
-        sRGB and opacity.
-    largest_mm : float
-        Displacement with the last of the colours.
-    """
-    moved = SHOWN_SD * bases.components_au[component]
-    length = np.linalg.norm(moved, axis=1)
-    largest = float(length.max(initial=0))
-    turn = -THREE_QUARTER_DEG if side == "right" else THREE_QUARTER_DEG
-    values = length / (largest or 1.0)
-    views = [
-        draw_head(bases.template + moved, bases.faces, framing, turn_deg=t, height=height, values=values)
-        for t in (FRONT_DEG, turn)
-    ]
-    return np.concatenate(views, axis=1), 1e3 * largest
-
-
-def identity_picture(
-    bases: Bases, framing: Framing, component: int | None, alpha: float, height: int
-) -> NDArray[np.uint8]:
-    """Draw the head of one identity coefficient (sd), or the mean head: (height, 2 * width, 4), front and turned."""
-    head = bases.template if component is None else bases.template + alpha * bases.components_id[component]
-    views = (FRONT_DEG, THREE_QUARTER_DEG)
-    return np.concatenate([draw_head(head, bases.faces, framing, turn_deg=t, height=height) for t in views], axis=1)
-
-
-def _component_cell(bases: Bases, framing: Framing, k: int, entry: Mapping[str, Any], tagged: bool, dpi: int) -> Cell:
-    height = round(_PICTURE * dpi)
-    picture, largest_mm = component_picture(bases, framing, k, entry["side"], height)
-    page = on_paper(picture)
-    bar = np.full((round((_BAR + 0.03) * dpi), page.shape[1], 3), 255, np.uint8)
-    start, end = round(0.12 * dpi), round(0.85 * dpi)
-    colours = HEAT[np.linspace(0, len(HEAT) - 1, end - start).astype(int)]
-    bar[-round(_BAR * dpi) :, start:end] = np.round(colours * 255)
-    y = _PICTURE + 0.024  # so that the bar is at half the height of its numbers
-    texts = [
-        Text(0.09, y, "0", 4.5, colour=_FAINT, align="right"),
-        Text(0.88, y, f"{largest_mm:.3g} mm", 4.5, colour=_FAINT),
-    ]
+def _component_cell(pictures: BasisPictures, k: int, entry: Mapping[str, Any], tagged: bool, dpi: int) -> Cell:
+    page, scale = _with_bar(pictures.component(k, entry["side"], _px(dpi)), dpi)
     y = _PICTURE + _BAR + 0.03
     lines = [
         (entry["name"], 30, 6.5, "bold", _INK),
@@ -194,29 +141,46 @@ def _component_cell(bases: Bases, framing: Framing, k: int, entry: Mapping[str, 
     ]
     if tagged:
         lines.append((_action_units(entry["action_units"]), 42, 5.5, "normal", _INK))
-    for i, (words, most, size, weight, colour) in enumerate(lines):
-        texts.append(Text(0.02, y + 0.03 + i * _LINE * 1.05, _fit(words, most), size, weight, colour))
-    return Cell(np.concatenate([page, bar]), tuple(texts))
+    texts = [
+        Text(0.02, y + 0.03 + i * _LINE * 1.05, _fit(words, most), size, weight, colour)
+        for i, (words, most, size, weight, colour) in enumerate(lines)
+    ]
+    return Cell(page, (*scale, *texts))
 
 
-def _identity_cell(bases: Bases, framing: Framing, k: int, dpi: int) -> Cell:
-    height = round(_PICTURE * dpi)
+def _identity_cell(pictures: BasisPictures, k: int, dpi: int) -> Cell:
     y = _PICTURE + 0.03
     if k < 0:
-        mean = on_paper(identity_picture(bases, framing, None, 0, height))
+        mean = on_paper(pictures.identity(None, 0, _px(dpi)))
         return Cell(mean, (Text(0.02, y, "mean", 6.5, "bold"),))
-    pair = [on_paper(identity_picture(bases, framing, k, a, height)) for a in (-SHOWN_SD, SHOWN_SD)]
-    peak_mm = 1e3 * float(np.linalg.norm(bases.components_id[k], axis=1).max())
-    words = f"identity {k + 1}"
-    detail = f"largest {peak_mm:.3g} mm per sd"
-    half = 2 * ASPECT * _PICTURE
+    heads = [on_paper(pictures.identity(k, a, _px(dpi))) for a in (-SHOWN_SD, SHOWN_SD)]
+    heat, scale = _with_bar(pictures.identity_heat(k, _px(dpi)), dpi)
+    page = np.full((heat.shape[0], 3 * heat.shape[1], 3), 255, np.uint8)
+    for i, part in enumerate((*heads, heat)):
+        page[: part.shape[0], i * heat.shape[1] :][:, : part.shape[1]] = part
+    pair = heat.shape[1] / dpi
     texts = (
-        Text(0.02, y, words, 6.5, "bold"),
-        Text(0.75, y, f"{sd_words(-SHOWN_SD)}", colour=_FAINT),
-        Text(half + 0.02, y, f"{sd_words(SHOWN_SD)}", colour=_FAINT),
-        Text(half + 0.45, y, detail, colour=_FAINT),
+        Text(0.02, y, f"identity {k + 1}", 6.5, "bold"),
+        Text(0.75, y, sd_words(-SHOWN_SD), colour=_FAINT),
+        Text(pair + 0.02, y, sd_words(SHOWN_SD), colour=_FAINT),
+        *(replace(text, x=text.x + 2 * pair) for text in scale),
     )
-    return Cell(np.concatenate(pair, axis=1), texts)
+    return Cell(page, texts)
+
+
+def _with_bar(heat: Heat, dpi: int) -> tuple[NDArray[np.uint8], list[Text]]:
+    """Put the scale of a heat map below it, and return the numbers at its ends."""
+    page = on_paper(heat.picture)
+    bar = np.full((round((_BAR + 0.03) * dpi), page.shape[1], 3), 255, np.uint8)
+    start, end = round(0.12 * dpi), round(0.85 * dpi)
+    colours = HEAT[np.linspace(0, len(HEAT) - 1, end - start).astype(int)]
+    bar[-round(_BAR * dpi) :, start:end] = np.round(colours * 255)
+    y = _PICTURE + 0.024  # so that the bar is at half the height of its numbers
+    ends = [
+        Text(0.09, y, "0", 4.5, colour=_FAINT, align="right"),
+        Text(0.88, y, f"{heat.largest_mm:.3g} mm", 4.5, colour=_FAINT),
+    ]
+    return np.concatenate([page, bar]), ends
 
 
 def _write_sheet(
@@ -246,16 +210,14 @@ def _write_sheet(
 
 
 def _render(suffix: str, mosaic: NDArray[np.uint8], texts: Sequence[Text], dpi: int) -> bytes:
-    height, width = mosaic.shape[0] / dpi, mosaic.shape[1] / dpi
+    # a little more for a bitmap, whose size is rounded down
+    height, width = ((n + (0.25 if suffix == ".png" else 0)) / dpi for n in mosaic.shape[:2])
     out = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
         matplotlib.rcParams["svg.hashsalt"] = "au3dmm"
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn for it
         figure = Figure(figsize=(width, height), dpi=dpi)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        axes.imshow(mosaic, extent=(0, width, height, 0), aspect="auto", interpolation="none")
         for text in texts:
             figure.text(
                 text.x / width,
@@ -268,8 +230,25 @@ def _render(suffix: str, mosaic: NDArray[np.uint8], texts: Sequence[Text], dpi: 
                 va="top",
                 parse_math=False,
             )
-        figure.savefig(out, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+        if suffix == ".png":
+            # laid under the text here: matplotlib takes seconds to do so, for it resamples the picture
+            raw = io.BytesIO()
+            figure.savefig(raw, format="rgba", dpi=dpi, transparent=True)
+            words = np.frombuffer(raw.getvalue(), np.uint8).reshape(mosaic.shape)
+            y, x = np.nonzero(words[..., 3])
+            mosaic[y, x, :3] = on_paper(words[y, x], mosaic[y, x, :3])
+            imsave(out, mosaic, format="png", dpi=dpi, metadata=_METADATA[suffix], pil_kwargs={"compress_level": 4})
+        else:
+            axes = figure.add_axes((0, 0, 1, 1))
+            axes.set_axis_off()
+            axes.imshow(mosaic, extent=(0, width, height, 0), aspect="auto", interpolation="none")
+            figure.savefig(out, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
     return out.getvalue()
+
+
+def _px(dpi: int) -> int:
+    """Return the height of a picture on a sheet, px."""
+    return round(_PICTURE * dpi)
 
 
 def _check_suffix(path: Path) -> None:

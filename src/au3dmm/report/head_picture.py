@@ -15,7 +15,6 @@ from au3dmm.core.landmarks import GROUPS, N_LANDMARKS
 from au3dmm.core.raster import rasterise
 from au3dmm.errors import SchemaError
 from au3dmm.report.mesh_views import (
-    ASPECT,
     FRONT_DEG,
     THREE_QUARTER_DEG,
     Framing,
@@ -23,6 +22,7 @@ from au3dmm.report.mesh_views import (
     frame_face,
     on_paper,
 )
+from au3dmm.report.openness import surface_openness
 
 # Okabe & Ito's colours, which stay apart for colour-blind readers; darkened where text would be faint on grey
 GROUP_COLOURS = {
@@ -41,6 +41,7 @@ _FINE = 2  # drawn larger and shrunk: letters of 7 px stay legible
 _HEIGHT, _HEADER, _FOOTER, _GAP = 900, 56, 56, 12
 _SUBPIXEL = 4  # bits of a pixel that OpenCV draws with
 _FONT, _NUMBER = cv2.FONT_HERSHEY_SIMPLEX, 0.85
+_ASPECT = 0.84  # width of a view, in heights
 _SIDE_DEG = 90.0
 _JUMPS = {(33, 31)}  # in the line along the nose
 _HALO = [(dx, dy) for dx in (-3, 0, 3) for dy in (-3, 0, 3) if dx or dy]
@@ -86,13 +87,13 @@ def head_picture(
     if landmarks.shape != (N_LANDMARKS, 3):
         raise SchemaError(f"head picture: landmarks {landmarks.shape}, expected ({N_LANDMARKS}, 3)")
     whole, half = _frame_head(vertices), (_HEIGHT - _GAP) // 2
-    scene = _Scene(vertices, faces, landmarks, dense)
+    scene = _Scene(vertices, faces, landmarks, dense, surface_openness(vertices, faces))
     face = _view(scene, frame_face(landmarks), FRONT_DEG, _HEIGHT, numbered=set(GROUPS) - {"inner_lips"})
     turned = _view(scene, whole, THREE_QUARTER_DEG, half)
     side = _view(scene, whole, _SIDE_DEG, half)
     across = turned.shape[1] + _GAP + side.shape[1]
     mouth = _view(
-        scene, _frame_mouth(landmarks), FRONT_DEG, round(across / ASPECT), numbered={"outer_lips", "inner_lips"}
+        scene, _frame_mouth(landmarks), FRONT_DEG, round(across / _ASPECT), numbered={"outer_lips", "inner_lips"}
     )
     mouth = mouth[(len(mouth) - half) // 2 :][:half, :across]
     footer = _FOOTER + 22 * max(len(notes) - 1, 0)
@@ -117,6 +118,7 @@ class _Scene:
     faces: NDArray[np.integer]
     landmarks: NDArray[np.floating]
     dense: NDArray[np.floating] | None
+    openness: NDArray[np.float64]
 
 
 def _frame_head(vertices: NDArray[np.floating]) -> Framing:
@@ -124,20 +126,22 @@ def _frame_head(vertices: NDArray[np.floating]) -> Framing:
     low, high = vertices.min(0), vertices.max(0)
     centre = (low + high) / 2
     across = 2 * float(np.linalg.norm(vertices[:, [0, 2]] - centre[[0, 2]], axis=1).max())
-    height = max(float(high[1] - low[1]), across / (ASPECT))
-    return Framing(np.asarray(centre, np.float64), 1.06 * height)
+    height = max(float(high[1] - low[1]), across / _ASPECT)
+    return Framing(np.asarray(centre, np.float64), 1.06 * height, 1.06 * _ASPECT * height)
 
 
 def _frame_mouth(landmarks: NDArray[np.floating]) -> Framing:
     mouth = landmarks[48:68]
     width = float(mouth[:, 0].max() - mouth[:, 0].min())
-    return Framing(np.asarray((mouth.min(0) + mouth.max(0)) / 2, np.float64), 1.5 * width / ASPECT)
+    middle = np.asarray((mouth.min(0) + mouth.max(0)) / 2, np.float64)
+    return Framing(middle, 1.5 * width / _ASPECT, 1.5 * width)
 
 
 def _view(
     scene: _Scene, framing: Framing, turn_deg: float, height: int, *, numbered: Set[str] = frozenset()
 ) -> NDArray[np.uint8]:
-    picture = on_paper(draw_head(scene.vertices, scene.faces, framing, turn_deg=turn_deg, height=height), _PAPER)
+    head = draw_head(scene.vertices, scene.faces, framing, turn_deg=turn_deg, height=height, openness=scene.openness)
+    picture = on_paper(head, _PAPER)
     size = (picture.shape[1], height)
     image = np.asarray(cv2.resize(picture, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC), np.uint8)
     turn = Rotation.from_euler("y", -turn_deg, degrees=True).as_matrix()

@@ -129,10 +129,12 @@ def _associations(
 
 
 def _told_once(found: Sequence[Association], two_sided: bool) -> list[Association]:
-    """Keep one of each action unit: the strongest, but of a two-sided component the unit as a whole if it is there."""
+    """Keep one of each action unit: the strongest, but of a two-sided component that goes with both sides the whole."""
+    names = {association.au for association in found}
     kept: dict[str, Association] = {}
     for association in found:
         unit = association.au.partition("_")[0]
-        if unit not in kept or (two_sided and association.au == unit):
+        whole = two_sided and {f"{unit}_left", f"{unit}_right"} <= names
+        if unit not in kept or (whole and association.au == unit):
             kept[unit] = association
     return sorted(kept.values(), key=lambda association: -association.r)
