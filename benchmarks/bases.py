@@ -28,7 +28,7 @@ from au3dmm.core.reduction import Reduction, reduce_rows
 from au3dmm.core.sparse_codes import encode
 
 K, SPARSITY, RANK = 32, 0.02, 128
-BLOCK = 2048
+BLOCK = (48 << 20) // (12 * N_VERTICES)  # as the stage reads
 WORKERS = 2
 
 

@@ -227,7 +227,7 @@ def test_precomputed_landmarks_that_are_not_there(label, recording):
 
 def test_a_session_that_another_run_is_working_on(label, folder_of):
     with atomic.folder_lock(folder_of):
-        refused(label(), FAILED, folder_of, "another au3dmm is working on this session")
+        refused(label(), FAILED, folder_of, "another au3dmm is working on it")
 
 
 @pytest.mark.parametrize("call", range(24))  # twice for each output, twice for each entry in stage.json
