@@ -87,7 +87,7 @@ def build_tables(n=6, lost=(2,)):
     ]
     counts = pa.array([10] * n, pa.int64())
     event_frames = [
-        *(index, start_us, end_us, counts, word_array(["ok"] * n)),
+        *(index, start_us, end_us, counts, word_array(["ok"] * n), pa.array([0] * n, pa.int32())),
         pa.array([bytes(4)] * n, pa.binary(4)),
     ]
     labels = [
@@ -109,7 +109,7 @@ METADATA = {
     "detect": stamp("detect", image={"width": 64, "height": 48}),
     "identity": stamp("identity", basis=BASIS),
     "fit": stamp("fit", basis=BASIS, params={"codes": "nonnegative"}),
-    "frames": stamp("frames", shape=[2, 2]),
+    "frames": stamp("frames", shape=[1, 2, 2], dtype="uint8"),
     "align": stamp("align", basis=BASIS, params={"method": "linear"}),
 }
 

@@ -10,6 +10,7 @@ from au3dmm.discovery import discover, ids_of, manifest_text
 from au3dmm.errors import ConfigError
 from au3dmm.io.events import EVENT_DTYPE, TRIGGER_DTYPE, write_evt3
 from au3dmm.io.session import Manifest, read_session
+from raw_files import HEIGHT, WIDTH, camera_events, dat_bytes, evt2_words, header
 
 
 def write_events(path, trigger_ids=()):
@@ -44,11 +45,27 @@ def test_a_video_with_timestamps_and_triggers_is_described_and_read_back(folder)
     assert (manifest.session.session_id, manifest.session.subject_id) == ("s", "p")
 
 
-def test_without_triggers_the_clocks_start_together_and_the_file_says_that_it_is_a_guess(folder):
+def test_without_triggers_the_clock_is_measured_by_motion_and_the_file_says_what_else_there_is(folder):
     write_events(folder / "camera.raw")
     found = discover(folder)
-    assert read_back(folder, found).sync.method == "start"
+    assert read_back(folder, found).sync.method == "motion"
     assert "which is a guess" in manifest_text(found, "s", "p")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("camera.npz", "NPZ"), ("camera.dat", "DAT"), ("camera2.raw", "EVT2")])
+def test_every_format_that_is_read_is_found(folder, name, kind):
+    (folder / "camera.raw").unlink()
+    np.savez(folder / "landmarks.npz", points=np.zeros(3), t=np.zeros(3))
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
+    events = camera_events(50, 1000)
+    if kind == "NPZ":
+        np.savez(folder / name, **{field: events[field] for field in "txyp"}, width=WIDTH, height=HEIGHT)
+    else:
+        words = header("2.0") + evt2_words(events, np.zeros(0, TRIGGER_DTYPE)).astype("<u4").tobytes()
+        (folder / name).write_bytes(dat_bytes(events) if kind == "DAT" else words)
+    found = discover(folder)
+    assert (found.events.name, found.event_format, found.events_note) == (name, kind, None)
+    assert read_back(folder, found).events.format == kind
 
 
 def test_several_trigger_inputs_are_left_for_a_person_to_choose(folder):

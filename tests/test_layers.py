@@ -28,7 +28,8 @@ MAY_IMPORT = {
         *{"io", "config", "errors"},
     },
     "__main__": {"cli"},
-    "__init__": {"api"},
+    "__init__": {"api", "compilations"},
+    "compilations": set(),
 }
 
 # libraries that only these rooms (or files) may import
@@ -48,6 +49,8 @@ PINNED = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "threadpoolctl": {"core"},
+    "h5py": {"io"},
+    "hdf5plugin": {"io"},
 }
 
 

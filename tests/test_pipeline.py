@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import au3dmm
-from au3dmm.config import PipelineParams
+from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import AssetError, Au3dmmError, ConfigError, SchemaError, SessionError
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases, write_bases
@@ -259,6 +260,27 @@ def test_the_overlay_is_a_picture_of_the_session_drawn_once(tiny_session, tmp_pa
     # not asked for, but it still shows what was fitted
     assert "overlay" not in au3dmm.label_session(tiny_session, out=tmp_path).stages
     assert result.outputs["overlay"].exists()
+
+
+def test_frames_of_another_representation_take_the_place_of_the_first(tiny_session, tmp_path):
+    first = au3dmm.label_session(tiny_session, out=tmp_path).outputs["event_frames"]
+    params = load_pipeline(None, frames={"representation": "tbr"})
+    second = au3dmm.label_session(tiny_session, out=tmp_path, pipeline=params).outputs["event_frames"]
+    assert (first.name, second.name) == ("event_frames.polarity.parquet", "event_frames.tbr.parquet")
+    assert second.exists()
+    assert not first.exists()
+
+
+def test_a_damaged_event_file_is_told_in_the_result_and_in_the_labels(tiny_session, tmp_path):
+    copy = tmp_path / "session"
+    shutil.copytree(tiny_session, copy)
+    with (copy / "events.raw").open("ab") as f:
+        f.write(b"\x05")
+    result = au3dmm.label_session(copy, out=tmp_path / "out")
+    (warning,) = [text for text in result.warnings if "damaged" in text]
+    assert "1 truncated" in warning
+    table = au3dmm.read_labels(result.labels)
+    assert json.loads(table.schema.metadata[b"au3dmm"])["event_file"]["truncated"] is True
 
 
 def test_an_overlay_that_no_longer_shows_the_fit_is_removed(tiny_session, tmp_path):

@@ -161,6 +161,7 @@ BAD_COLUMNS = [
     ("detect", "t_rgb_us", pa.array([0, 5, 4, 6, 7, 8], pa.int64()), "t_rgb_us does not increase at row 2"),
     ("detect", "frame_index", pa.array([0, 1, 1, 3, 4, 5], pa.int32()), "frame_index does not increase at row 2"),
     ("align", "event_frame_index", pa.array([0, 1, 2, 3, 4, 6], pa.int32()), "event_frame_index is not consecutive"),
+    ("frames", "n_events", pa.array([-1] * 6, pa.int64()), "n_events is negative; expected counts >= 0"),
     ("align", "t_start_us", pa.array([10**9] * 6, pa.int64()), "t_start_us >= t_end_us in row 0 and 5 more"),
     ("align", "t_label_us", pa.array([0] * 6, pa.int64()), "t_label_us lies outside its window in row 0"),
     ("align", "status", word_array(["fine"] * 6), "status fine; expected one of ok, no_face"),
@@ -185,6 +186,22 @@ BAD_COLUMNS = [
 def test_wrong_rows_are_told(run, folder, stage, column, values, said):
     replace_column(folder, stage, column, values)
     assert any(said in problem for problem in problems_of(run)), problems_of(run)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"shape": [1, 2, 3]}, "4 bytes per frame; expected 6 for shape [1, 2, 3] and dtype uint8"),
+        ({"dtype": "float16"}, "4 bytes per frame; expected 8 for shape [1, 2, 2] and dtype float16"),
+        ({"dtype": "colour"}, "metadata shape [1, 2, 2], dtype colour; expected the shape and dtype of a frame"),
+        ({"shape": None}, "metadata shape None, dtype uint8; expected the shape and dtype of a frame"),
+    ],
+)
+def test_event_frames_that_are_not_of_their_shape_are_told(run, folder, metadata, said):
+    path = folder / "event_frames.polarity.parquet"
+    write_table(path, "event_frames", build_tables()["event_frames"], {**METADATA["frames"], **metadata})
+    write_ledger(folder)
+    assert said in the_problem(run)
 
 
 def test_signed_codes_may_be_negative(run, folder):

@@ -55,9 +55,11 @@ def write_session(
     return folder
 
 
-def exposure_edges(drop: tuple[int, ...] = (), spurious: tuple[int, ...] = (), trigger_id: int = 0) -> np.ndarray:
+def exposure_edges(
+    drop: tuple[int, ...] = (), spurious: tuple[int, ...] = (), trigger_id: int = 0, length: int = EXPOSURE
+) -> np.ndarray:
     """Both edges of every exposure but the edges numbered in `drop`, and rising ones at the times in `spurious`."""
-    instants = np.stack([T_RGB - EXPOSURE // 2, T_RGB + EXPOSURE // 2], 1).ravel()
+    instants = np.stack([T_RGB - length // 2, T_RGB - length // 2 + length], 1).ravel()
     keep = ~np.isin(np.arange(len(instants)), drop)
     edges = np.zeros(int(keep.sum()) + len(spurious), TRIGGER_DTYPE)
     edges["t"] = np.r_[TRUE.to_event_us(instants)[keep], np.array(spurious, np.int64)]
@@ -66,8 +68,8 @@ def exposure_edges(drop: tuple[int, ...] = (), spurious: tuple[int, ...] = (), t
     return edges[np.argsort(edges["t"], kind="stable")]
 
 
-def write_landmarks(path: Path, t_rgb_us: np.ndarray = T_RGB) -> Path:
-    """Write `landmarks.parquet` of frames without a face: only their times matter here."""
+def write_landmarks(path: Path, t_rgb_us: np.ndarray = T_RGB, box: tuple[float, ...] | None = None) -> Path:
+    """Write `landmarks.parquet` of frames without a face: only their times matter here, and where the face would be."""
     n = len(t_rgb_us)
     columns = {
         "frame_index": pa.array(np.arange(n), pa.int32()),
@@ -76,6 +78,8 @@ def write_landmarks(path: Path, t_rgb_us: np.ndarray = T_RGB) -> Path:
         "flags": pa.array([[]] * n, pa.list_(pa.string())),
         "n_faces": pa.array(np.zeros(n), pa.int16()),
     }
+    if box is not None:
+        columns["box_px"] = vector_array(np.tile(np.float32(box), (n, 1)), np.ones(n, bool))
     schema = landmarks_schema()
     arrays = [columns[field.name] if field.name in columns else pa.nulls(n, field.type) for field in schema]
     write_table(path, "landmarks", pa.Table.from_arrays(arrays, schema=schema), {"image": {"width": 64, "height": 48}})

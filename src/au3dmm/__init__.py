@@ -10,11 +10,9 @@ Examples
 
 from __future__ import annotations
 
-import atexit
-import os
-import shutil
-import tempfile
 from typing import TYPE_CHECKING, Any
+
+from au3dmm import compilations
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,9 +23,16 @@ __all__ = [
     "fit_bases",
     "label_session",
     "names_au",
+    "open_events",
     "read_bases",
+    "read_clip",
+    "read_events",
     "read_labels",
+    "read_triggers",
+    "slice_events",
     "vectors",
+    "write_evt2",
+    "write_evt3",
 ]
 
 if TYPE_CHECKING:
@@ -38,24 +43,20 @@ if TYPE_CHECKING:
         fit_bases,
         label_session,
         names_au,
+        open_events,
         read_bases,
+        read_clip,
+        read_events,
         read_labels,
+        read_triggers,
+        slice_events,
         vectors,
+        write_evt2,
+        write_evt3,
     )
 
 
-def _give_numba_a_cache() -> None:
-    # an install in a read-only place, used by someone without a home, leaves numba nowhere to keep what it compiles
-    if "NUMBA_CACHE_DIR" in os.environ or os.access(os.path.dirname(__file__), os.W_OK):
-        return
-    home = os.path.expanduser("~")
-    if not os.access(home, os.W_OK):
-        folder = tempfile.mkdtemp(prefix="au3dmm-numba-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ["NUMBA_CACHE_DIR"] = folder
-
-
-_give_numba_a_cache()
+compilations.prepare()
 
 
 def __dir__() -> list[str]:

@@ -22,6 +22,8 @@ from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.io.clock import read_clock
+from au3dmm.io.event_frame_table import read_clip
+from au3dmm.io.events import open_events, read_events, read_triggers, slice_events, write_evt2, write_evt3
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import action_units, names_au, read_table, vectors
 from au3dmm.pipeline import PICTURES, STAGES, Event, Execution, SessionRun, run_session
@@ -33,9 +35,16 @@ __all__ = [
     "fit_bases",
     "label_session",
     "names_au",
+    "open_events",
     "read_bases",
+    "read_clip",
+    "read_events",
     "read_labels",
+    "read_triggers",
+    "slice_events",
     "vectors",
+    "write_evt2",
+    "write_evt3",
 ]
 
 log = logging.getLogger(__name__)
@@ -53,7 +62,7 @@ class LabelResult:
         Whose labels.
     outputs : dict
         Path of each file by name: ``landmarks``, ``identity``, ``coefficients``, ``clock``, ``event_frames``,
-        ``labels``, and ``overlay`` if asked for.
+        ``labels``, and ``overlay`` and ``clock_picture`` if asked for.
     frames_rgb, frames_face, frames_event, frames_labelled : int
         RGB frames; those fitted (status ok); event frames, one row of labels each; those with values (status ok).
     status : dict
@@ -158,7 +167,8 @@ def label_session(
     weights : path, optional
         Folder of detector weights.
     overlay : bool
-        Also write ``overlay.png``: landmarks and fitted mesh over a few frames.
+        Also draw ``overlay.png``, landmarks and fitted mesh over a few frames, and ``clock.png``, why the clock is
+        what it is.
     on_event : callable, optional
         Told of progress (`au3dmm.pipeline.Event`).
 
@@ -370,8 +380,17 @@ def _warnings(
     if clock.get("method") == "start":
         found.append(
             "the clock is a guess (start): nothing was measured, and labels may be hundreds of ms off"
-            + (f"; the event file has {clock['triggers']} trigger edges: try --sync trigger" * bool(clock["triggers"]))
+            + (
+                f"; the event file has {clock['triggers']} trigger edges: try --sync trigger"
+                if clock["triggers"]
+                else "; try --sync motion"
+            )
         )
+    found += [f"clock: {text}" for text in clock.get("warnings", [])]
+    # a gap may be a scene in which nothing moved
+    if damage := {k: n for k, n in clock.get("damage", {}).items() if k not in ("unknown_word", "time_gap")}:
+        told = ", ".join(f"{n} {kind}" for kind, n in damage.items())
+        found.append(f"the event file is damaged ({told}); `au3dmm events info` says where")
     if session.manifest.rgb.frames not in (None, len(ok)):
         found.append(f"the recording has {len(ok)} RGB frames, session.toml says {session.manifest.rgb.frames}")
     n_labels = sum(labels.values())

@@ -119,20 +119,35 @@ class FitParams(_PresetParams):
 class SyncParams(Params):
     """The clock between RGB and events."""
 
-    method: Literal["session", "trigger", "shared", "start"] = Field(
+    method: Literal["session", "trigger", "motion", "shared", "start"] = Field(
         "session", description="session = what session.toml says."
     )
-    tolerance_us: int = Field(2000, gt=0, description="An edge this near to its exposure is its own, us.")
-    min_matched: float = Field(0.5, gt=0, le=1, description="Share of exposures that must find their edge.")
+    tolerance_us: int = Field(2000, gt=0, description="trigger: an edge this near to its exposure is its own, us.")
+    min_matched: float = Field(0.5, gt=0, le=1, description="trigger: share of exposures that must find their edge.")
+    motion_threshold: float = Field(
+        0.2, gt=0.01, le=1, description="motion: contrast threshold of the event camera, in log brightness."
+    )
+    motion_overlap: float = Field(
+        0.5, gt=0, le=1, description="motion: share of the shorter recording that must overlap the other."
+    )
+    motion_correlation: float = Field(0.3, gt=0, lt=1, description="motion: least correlation that is believed.")
 
 
 class FramesParams(Params):
     """Event frames."""
 
-    windows: Literal["rgb", "periodic"] = Field("rgb", description="rgb: between RGB frames; periodic: the SDK's grid.")
-    accumulation_us: int = Field(33_000, gt=0, description="periodic: length of a window, us.")
+    windows: Literal["rgb", "periodic", "sliding"] = Field(
+        "rgb", description="rgb: between RGB frames; periodic: the SDK's grid; sliding: one every step_us."
+    )
+    accumulation_us: int = Field(33_000, gt=0, description="periodic, sliding: length of a window, us.")
     fps: float = Field(0.0, ge=0, description="periodic: frames per second; 0 = 1e6 / accumulation_us.")
-    representation: Literal["polarity"] = Field("polarity", description="What a pixel holds.")
+    step_us: int = Field(10_000, ge=1_000, description="sliding: from one window to the next, us.")
+    representation: Literal["polarity", "count", "voxel", "time_surface", "last_time", "tbr"] = Field(
+        "polarity", description="What a pixel holds."
+    )
+    bins: int = Field(5, ge=1, le=64, description="voxel: bins of time.")
+    tau_us: float = Field(10_000.0, gt=0, le=1e6, description="time_surface: time to decay to 1/e, us.")
+    tbr_bits: int = Field(8, ge=1, le=16, description="tbr: slices of the window, one bit each.")
     crop: Literal["centre", "none"] = Field("centre", description="centre: the largest centred square.")
     size_px: int = Field(256, ge=0, le=4096, description="Shorter side after area resampling; 0 = as it is.")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from au3dmm.errors import ConfigError, SessionError, os_reason
 from au3dmm.io.events import open_events
+from au3dmm.io.events.fields import match
 from au3dmm.io.session import MANIFEST, image_files
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".mts", ".webm", ".wmv")
@@ -81,7 +83,7 @@ def discover(folder: Path) -> Found:
                 f"{folder}: {images.name}/ holds images but no CSV says when they were taken; expected one with the"
                 " columns frame_index, pts_us"
             )
-    events = _one(folder, "event file", [p for p in files if p.suffix.lower() in EVENT_SUFFIXES])
+    events = _one(folder, "event file", [p for p in files if _is_events(p)])
     for path in (folder.absolute(), video, images, timestamps, events):
         _check_utf8(path)
     found = Found(folder, _name(video), _name(images), _name(timestamps), _name(events))
@@ -141,9 +143,10 @@ def _sync_lines(found: Found) -> list[str]:
         ]
     return [
         "[sync]",
-        "# No trigger edges were found. start: both cameras started together, which is a guess; if the RGB times are",
-        '# on the clock of the event camera, write "shared" and the offset_us between them.',
-        'method = "start"',
+        "# No trigger edges were found. motion: the clock is measured by what moves in both, to a few ms, or refused.",
+        '# If the RGB times are on the clock of the event camera, write "shared" and the offset_us between them;',
+        '# "start" says that both cameras started together, which is a guess.',
+        'method = "motion"',
     ]
 
 
@@ -213,6 +216,19 @@ def _is_times(path: Path) -> bool:
     except (OSError, UnicodeDecodeError, csv.Error):
         return False
     return {name.strip() for name in header} >= _COLUMNS
+
+
+def _is_events(path: Path) -> bool:
+    """Whether a file's name says that it holds events; of an NPZ, which may hold anything, its arrays have to."""
+    suffix = path.suffix.lower()
+    if suffix != ".npz":
+        return suffix in EVENT_SUFFIXES
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+    return match(arrays) is not None or "events" in arrays
 
 
 def _has_images(folder: Path) -> bool:

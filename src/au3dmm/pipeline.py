@@ -18,7 +18,7 @@ from au3dmm.io.atomic import folder_lock, remove_leftovers, write_json
 from au3dmm.io.bases import bases_fingerprint
 from au3dmm.io.hashing import fingerprint, sha256_file, sha256_json
 from au3dmm.io.session import Session
-from au3dmm.report import fit_overlay
+from au3dmm.report import clock_picture, fit_overlay
 from au3dmm.stages import align, detect, fit, frames, identity, sync
 
 log = logging.getLogger(__name__)
@@ -33,10 +33,10 @@ STAGES: dict[str, ModuleType] = {
 }
 """The stages in the order they run."""
 
-PICTURES: dict[str, ModuleType] = {"overlay": fit_overlay}
+PICTURES: dict[str, ModuleType] = {"overlay": fit_overlay, "clock_picture": clock_picture}
 """What is drawn if asked for; like a stage, but without parameters."""
 
-WITHOUT_EVENTS = ("detect", "identity", "fit")
+WITHOUT_EVENTS = ("detect", "identity", "fit", "overlay")
 """What can be done for a recording that has no events."""
 
 Event = Callable[[Mapping[str, Any]], None]
@@ -89,6 +89,7 @@ def output_files(folder: Path, params: PipelineParams) -> dict[str, Path]:
         "event_frames": f"event_frames.{params.frames.representation}.parquet",
         "labels": "labels.parquet",
         "overlay": "overlay.png",
+        "clock_picture": "clock.png",
     }
     return {name: folder / file for name, file in names.items()}
 
@@ -119,7 +120,7 @@ def run_session(
     execution : Execution
         How to run.
     overlay : bool
-        Whether to draw the picture of the fit. One that no longer shows what was fitted is removed otherwise.
+        Whether to draw the pictures of fit and clock. One that no longer shows what was found is removed otherwise.
 
     Raises
     ------
@@ -143,12 +144,14 @@ def run_session(
                 continue
             _run_stage(name, stage, getattr(params, name), session, bases, run, ledger, inputs, execution)
         for name, picture in PICTURES.items():
+            if session.manifest.events is None and name not in WITHOUT_EVENTS:
+                continue
             if overlay:
                 _run_stage(name, picture, Params(), session, bases, run, ledger, inputs, execution)
             elif not ledger.is_current(
                 name, _mark(name, picture, Params(), session, inputs)[0], _outputs(picture, run)
             ):
-                ledger.forget(name)
+                ledger.forget(name, run.folder)
                 for path in _outputs(picture, run).values():
                     path.unlink(missing_ok=True)
     return run
@@ -198,7 +201,7 @@ def _run_stage(
     paths = {entry.partition(":")[0]: run.files.get(entry) for entry in stage.READS}
     paths |= {"session": session.path} if "session" in paths else {}
     paths |= {"bases": bases} if "bases" in paths else {}
-    ledger.forget(name)
+    ledger.forget(name, run.folder, outputs)
     summary = stage.run(
         **paths,
         **outputs,
@@ -258,9 +261,19 @@ class _Ledger:
     def summary(self, name: str) -> dict[str, Any]:
         return dict(self.entries[name].get("summary", {}))
 
-    def forget(self, name: str) -> None:
-        if self.entries.pop(name, None) is not None:
-            self._write()
+    def forget(self, name: str, folder: Path, kept: Mapping[str, Path] | None = None) -> None:
+        """Forget a stage and remove what it wrote, but for what it is about to write again."""
+        entry = self.entries.pop(name, None)
+        if entry is None:
+            return
+        stay = {path.name for path in (kept or {}).values()}
+        for said in entry["outputs"].values():
+            file = said.get("file")
+            if (
+                isinstance(file, str) and file == Path(file).name and file not in stay
+            ):  # frames of another representation
+                (folder / file).unlink(missing_ok=True)
+        self._write()
 
     def record(self, name: str, mark: str, outputs: Mapping[str, Path], summary: Mapping[str, Any]) -> None:
         missing = [str(path) for path in outputs.values() if not path.is_file()]

@@ -15,7 +15,9 @@ from au3dmm.cli import inspect as inspect_command
 from au3dmm.cli.output import aligned
 from run_folder import write_run
 
-COMMANDS = ["label", "init", "validate", "inspect", "fit-bases", "assets", "doctor", "weights", "schema", "synth"]
+COMMANDS = [
+    *("label", "init", "validate", "inspect", "events", "fit-bases", "assets", "doctor", "weights", "schema", "synth")
+]
 HEAVY = ("numpy", "scipy", "numba", "pyarrow", "cv2", "av", "torch", "pydantic", "rich", "ai_edge_litert")
 
 

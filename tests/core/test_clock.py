@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from au3dmm.core.clock import ClockModel, fit_trigger_clock
+from au3dmm.core.clock import ClockModel, TieError, fit_trigger_clock
 from au3dmm.errors import FitError
 
 KINDS = (0, 1)
@@ -149,3 +149,53 @@ def test_five_minutes_of_exposures_is_matched() -> None:
     true = ClockModel(9e6, -20.0)
     fit = fit_trigger_clock(true.to_event_us(t_rgb), t_rgb)
     assert worst_error(fit.model, true, t_rgb) < 1
+
+
+def test_a_tie_is_broken_by_what_is_known_otherwise() -> None:
+    t_rgb = np.arange(300) * 33_333
+    true = ClockModel(5e6, 40.0)
+    running = true.to_event_us(np.arange(-2000, 4000) * 33_333)  # a line that pulses on and on
+    with pytest.raises(
+        TieError, match=r"cannot tell: two shifts 3333\d us apart .* event time minus RGB time -?\d+ or"
+    ):
+        fit_trigger_clock(running, t_rgb)
+    middle = t_rgb.mean()
+    shift = true.offset_us + 40e-6 * middle
+    for off in (-12_000, 0, 12_000):
+        fit = fit_trigger_clock(running, t_rgb, near=(shift + off, 16_000))
+        assert worst_error(fit.model, true, t_rgb) < 1
+        assert (fit.n_matched, len(fit.spurious_us), len(fit.missing_us)) == (300, 5700, 0)
+    with pytest.raises(TieError) as err:
+        fit_trigger_clock(running, t_rgb, near=(shift + 16_600, 17_500))
+    assert err.value.spacing_us == pytest.approx(33_333, abs=3)
+    with pytest.raises(FitError, match="0 of 300 exposure instants find"):
+        fit_trigger_clock(running, t_rgb, near=(shift + 16_600, 3_000))
+
+
+def test_every_instant_and_every_edge_is_accounted_for() -> None:
+    rng = np.random.default_rng(4)
+    t_rgb, kind = exposures(200)
+    true = ClockModel(3e6, -40.0)
+    edge = edges_of(true, t_rgb, rng)
+    lost, false = np.array([17, 18, 250]), np.array([3_100_007, 5_000_011, 9_000_013])
+    all_edges, all_kinds = np.r_[np.delete(edge, lost), false], np.r_[np.delete(kind, lost), [0, 1, 1]]
+    fit = fit_trigger_clock(all_edges, t_rgb, edge_kind=all_kinds, exposure_kind=kind)
+    np.testing.assert_array_equal(fit.missing_us, t_rgb[lost])
+    np.testing.assert_array_equal(fit.spurious_us, false)
+    np.testing.assert_array_equal(fit.matched_us, np.delete(t_rgb, lost))
+    np.testing.assert_array_equal(fit.kinds, np.delete(kind, lost))
+    again = fit.model.to_event_us(fit.matched_us) + fit.residuals_us
+    assert np.abs(again - np.delete(edge, lost)).max() <= 0.5
+    assert np.sqrt(np.mean(fit.residuals_us**2)) == pytest.approx(fit.residual_us)
+
+
+def test_the_standard_errors_of_offset_and_drift_are_those_of_many_trials() -> None:
+    rng = np.random.default_rng(5)
+    t_rgb, _ = exposures(60)
+    true = ClockModel(1e6, 20.0)
+    fits = [fit_trigger_clock(edges_of(true, t_rgb, rng, 30.0), t_rgb) for _ in range(60)]
+    middle = (t_rgb[0] + t_rgb[-1]) / 2
+    at_middle = [f.model.offset_us + f.model.drift_ppm * 1e-6 * middle for f in fits]
+    assert np.std(at_middle) == pytest.approx(np.mean([f.offset_std_us for f in fits]), rel=0.3)
+    assert np.std([f.model.drift_ppm for f in fits]) == pytest.approx(np.mean([f.drift_std_ppm for f in fits]), rel=0.3)
+    assert all(f.offset_std_us < f.uncertainty_us for f in fits)

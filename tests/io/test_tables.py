@@ -29,6 +29,7 @@ def event_table(n=5):
             pa.array(np.arange(n) * 10 + 10),
             pa.array(np.arange(n)),
             word_array(["ok"] * n),
+            pa.array([0] * n, pa.int32()),
             pa.array(pixels, pa.binary(12)),
         ],
         schema=event_frames_schema(12),

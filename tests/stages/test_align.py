@@ -37,6 +37,7 @@ def write_windows(path: Path, end_us: np.ndarray, length: int, status: list[str]
             pa.array(end_us, pa.int64()),
             pa.array(np.arange(n), pa.int64()),
             word_array(status or ["ok"] * n),
+            pa.array([0] * n, pa.int32()),
             pa.array([b"abcd"] * n, pa.binary(4)),
         ],
         schema=event_frames_schema(4),

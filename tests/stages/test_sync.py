@@ -11,7 +11,7 @@ import pytest
 
 from au3dmm.config import SyncParams
 from au3dmm.errors import Au3dmmError, ConfigError, FitError, SessionError
-from au3dmm.io.clock import read_clock, read_clock_metadata
+from au3dmm.io.clock import read_clock, read_clock_metadata, read_evidence
 from au3dmm.io.events import TRIGGER_DTYPE
 from au3dmm.io.timestamps import read_timestamps
 from au3dmm.stages import sync
@@ -46,6 +46,14 @@ def test_triggers_give_the_planted_clock(tmp_path: Path) -> None:
     metadata = read_clock_metadata(tmp_path / "clock.json")
     assert metadata["stage"] == "sync"
     assert metadata["event_file"]["triggers"] == 120
+    assert metadata["event_file"]["dropped"] == 0
+    assert 0 < found.offset_std_us < found.uncertainty_us < 0.2
+    assert 0 < found.drift_std_ppm < 0.1
+    evidence = read_evidence(tmp_path / "clock.json")
+    assert evidence["kind"] == "trigger"
+    assert len(evidence["residual_us"]) == len(evidence["t_rgb_us"]) == len(evidence["edge"]) == 120
+    assert set(evidence["edge"]) == {"exposure_start", "exposure_end"}
+    assert max(map(abs, evidence["residual_us"])) <= 1
 
 
 def test_missing_and_spurious_edges_are_tolerated(tmp_path: Path) -> None:
@@ -53,6 +61,9 @@ def test_missing_and_spurious_edges_are_tolerated(tmp_path: Path) -> None:
     result = run(tmp_path, triggers=edges)
     assert error_us(result) < 0.5
     assert (result["n_matched"], result["n_edges"]) == (118, 120)
+    evidence = read_evidence(tmp_path / "clock.json")
+    assert evidence["spurious_t_us"] == [15_600_000, 16_123_456]
+    assert evidence["missing_t_rgb_us"] == [int(T_RGB[15]) - EXPOSURE // 2, int(T_RGB[38]) + EXPOSURE // 2]
 
 
 @pytest.mark.parametrize(
@@ -84,13 +95,42 @@ def test_one_kind_of_edge_is_enough_if_the_exposure_is_known(tmp_path: Path) -> 
         run(tmp_path, triggers=rising, rgb="")
 
 
-def test_inverted_wiring_is_configured(tmp_path: Path) -> None:
-    edges = exposure_edges(drop=(33,))
+@pytest.mark.parametrize("drop", [(), (33,)])
+def test_inverted_wiring_is_configured_or_noticed(tmp_path: Path, drop: tuple[int, ...]) -> None:
+    edges = exposure_edges(drop)
     edges["p"] = 1 - edges["p"]
     inverted = 'method = "trigger"\nrising_edge = "exposure_end"\nfalling_edge = "exposure_start"'
-    assert error_us(run(tmp_path, triggers=edges, sync=inverted)) < 0.5
-    with pytest.raises(FitError, match=r"cannot tell: .* check .*sync\.rising_edge, or choose another method"):
-        run(tmp_path, triggers=edges)
+    result = run(tmp_path, triggers=edges, sync=inverted)
+    assert (error_us(result) < 0.5, result["warnings"]) == (True, [])
+    result = run(tmp_path, triggers=edges)
+    assert error_us(result) < 0.5
+    (warning,) = result["warnings"]
+    assert f"taken as swapped, {120 - len(drop)} of 120 exposure instants match within 0 us" in warning
+    assert "write sync.rising_edge = 'exposure_end'" in warning
+    assert read_clock(tmp_path / "clock.json").warnings == (warning,)
+    # and the other way round: the manifest is wrong about edges that are as usual
+    assert "write sync.rising_edge = 'exposure_start'" in run(tmp_path, sync=inverted)["warnings"][0]
+
+
+@pytest.mark.parametrize("length", [INTERVAL // 2 - 900, INTERVAL // 2 + 900])
+def test_inverted_wiring_is_noticed_where_exposures_are_nearly_as_long_as_the_pauses(
+    tmp_path: Path, length: int
+) -> None:
+    # as stated, all edges match within 2 ms: 20 ms off
+    edges = exposure_edges(length=length)
+    edges["p"] = 1 - edges["p"]
+    result = run(tmp_path, triggers=edges, rgb=f"exposure_us = {length}")
+    assert error_us(result) < 1
+    assert "taken as swapped, 120 of 120" in result["warnings"][0]
+    assert result["residual_us"] < 1
+
+
+def test_exposures_as_long_as_the_pauses_are_a_tie_that_says_what_to_check(tmp_path: Path) -> None:
+    edges = exposure_edges(length=INTERVAL // 2)
+    edges["p"] = 1 - edges["p"]
+    said = r"two shifts 4170[89] us apart .*\(with rising and falling edges swapped 120 of 120 exposure instants match"
+    with pytest.raises(Au3dmmError, match=said):
+        run(tmp_path, triggers=edges, rgb=f"exposure_us = {INTERVAL // 2}")
 
 
 def test_edges_of_the_wrong_input_are_not_taken(tmp_path: Path) -> None:
@@ -108,6 +148,14 @@ def test_shared_clocks_differ_by_the_stated_offset(tmp_path: Path) -> None:
     assert result["residual_us"] is result["uncertainty_us"] is result["n_matched"] is None
     implied = run(tmp_path, T_RGB + 15_000_000, sync="", rgb='clock = "event"')
     assert (implied["method"], implied["offset_us"]) == ("shared", 0.0)
+
+
+@pytest.mark.parametrize("method", ["shared", "start"])
+def test_what_was_not_measured_has_no_evidence(tmp_path: Path, method: str) -> None:
+    run(tmp_path, T_RGB + 15_000_000 * (method == "shared"), method=method)
+    assert read_evidence(tmp_path / "clock.json") == {"kind": method}
+    found = read_clock(tmp_path / "clock.json")
+    assert found.offset_std_us is found.drift_std_ppm is found.tie_broken_by is None
 
 
 def test_start_places_the_first_frame_one_interval_after_the_zero_of_the_stream(tmp_path: Path) -> None:
@@ -129,7 +177,6 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"sync": 'method = "motion"'}, ConfigError, "'motion' is not available in this version; .*--sync start"),
         ({"events": False}, SessionError, r"session 'planted' has no events: no \[events\] section"),
         (
             {"triggers": np.zeros(0, TRIGGER_DTYPE)},

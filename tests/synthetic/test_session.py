@@ -59,9 +59,9 @@ def recorded(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stream(recorded):
     events, triggers = [], []
-    for block in open_events(recorded[0] / "events.raw").blocks():
-        events.append(block.events)
-        triggers.append(block.triggers)
+    for chunk in open_events(recorded[0] / "events.raw").stream():
+        events.append(chunk.events.unpack())
+        triggers.append(chunk.triggers)
     return np.concatenate(events), np.concatenate(triggers)
 
 

@@ -7,6 +7,7 @@ import click
 from au3dmm import __version__
 from au3dmm.cli.assets import assets
 from au3dmm.cli.doctor import doctor
+from au3dmm.cli.events import events
 from au3dmm.cli.fit_bases import fit_bases
 from au3dmm.cli.init import init
 from au3dmm.cli.inspect import inspect
@@ -38,7 +39,7 @@ def cli() -> None:
     """Action unit labels for event-camera face recordings, fitted on RGB and carried over in time."""
 
 
-for _command in (label, init, validate, inspect, fit_bases, assets, doctor, weights, schema, synth):
+for _command in (label, init, validate, inspect, events, fit_bases, assets, doctor, weights, schema, synth):
     cli.add_command(_command)
 
 

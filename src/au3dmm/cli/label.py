@@ -21,7 +21,7 @@ _DEMO = (
     "DEMO BASIS: these labels are for trying out only, not for science.",
     "Give a basis of your own with --bases FILE.",
 )
-_SHOWN = ("labels", "coefficients", "overlay")
+_SHOWN = {"labels": "labels", "coefficients": "coefficients", "overlay": "overlay", "clock_picture": "clock picture"}
 
 
 @click.command(short_help="Label every event frame of a session.")
@@ -42,12 +42,12 @@ _SHOWN = ("labels", "coefficients", "overlay")
 )
 @click.option(
     "--sync",
-    type=click.Choice(["trigger", "shared", "start"]),
+    type=click.Choice(["trigger", "motion", "shared", "start"]),
     help="How RGB and event clocks are related; wins over session.toml and the pipeline file.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps.")
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
-@click.option("--overlay", is_flag=True, help="Also write overlay.png: landmarks and fitted mesh over a few frames.")
+@click.option("--overlay", is_flag=True, help="Also draw overlay.png (landmarks and mesh) and clock.png (evidence).")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "rich", "plain", "json", "none"]),
@@ -126,7 +126,7 @@ def summary(result: LabelResult) -> str:
     if result.clock is not None:
         rows.append(("clock", clock_line(result.clock)))
     rows.append(("basis", f"{result.basis['path']} ({result.basis['kind']})"))
-    rows += [(name, str(result.outputs[name])) for name in _SHOWN if name in result.outputs]
+    rows += [(title, str(result.outputs[name])) for name, title in _SHOWN.items() if name in result.outputs]
     folder = next(iter(result.outputs.values())).parent
     rows.append(("all files", str(folder)))
     title = f"session {result.session_id} (subject {result.subject_id}): {did} in {result.seconds:.1f} s"
@@ -162,15 +162,12 @@ def clock_line(clock: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> clock_line({"method": "start", "offset_us": 5.0, "drift_ppm": 0.0, "residual_us": None, "uncertainty_us": None})
-    'start: offset 5.0 us, drift +0.00 ppm, residual unknown, uncertainty unknown'
+    'start: offset 5.0 us, drift +0.00 ppm, uncertainty unknown'
     """
-
-    def known(name: str, unit: str) -> str:
-        value = clock.get(f"{name}_{unit}")
-        return f"{name} unknown" if value is None else f"{name} {number(float(value), 2)} {unit}"
-
     offset, drift = float(clock["offset_us"]), float(clock["drift_ppm"])
-    return (
-        f"{clock['method']}: offset {offset:.1f} us, drift {drift:+.2f} ppm, {known('residual', 'us')},"
-        f" {known('uncertainty', 'us')}"
-    )
+    parts = [f"{clock['method']}: offset {offset:.1f} us", f"drift {drift:+.2f} ppm"]
+    if clock.get("residual_us") is not None:
+        parts.append(f"residual {number(float(clock['residual_us']), 2)} us")
+    doubt = clock.get("uncertainty_us")
+    parts.append("uncertainty unknown" if doubt is None else f"uncertainty {number(float(doubt), 2)} us")
+    return ", ".join(parts)

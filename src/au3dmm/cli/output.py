@@ -95,10 +95,14 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
         if summary["n_matched"] is not None:
             matched = f"{summary['n_matched']} of {summary['n_expected']} edges matched"
             matched += f", residual {number(float(summary['residual_us']), 2)} us"
+        elif summary["uncertainty_us"] is not None:
+            matched = f"uncertainty {number(float(summary['uncertainty_us']), 2)} us"
         return f"{summary['method']}, {matched}; {summary['events']} events"
     if stage == "frames":
         outside = f", {summary['no_events']} without events" if summary["no_events"] else ""
         return f"{n} event frames of {summary['width']} x {summary['height']}{outside}"
+    if stage == "clock_picture":
+        return f"the evidence for the clock ({summary['kind']})"
     return ", ".join(f"{value} {key}" for key, value in summary.items())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ from au3dmm.errors import FitError
 
 _FINE_US = 20.0  # no edge is told from another by less than this
 _ROUNDING_US = 0.29  # standard deviation of a time given in whole us
+_MOST_DRIFT = 0.002  # us per us: how far off the middle an offset of the first instant may be
 
 
 @dataclass(frozen=True)
@@ -54,27 +56,58 @@ class ClockModel:
         return back
 
 
+class TieError(FitError):
+    """Several shifts explain trigger edges equally well.
+
+    Attributes
+    ----------
+    spacing_us : float
+        How far the nearest of them lie apart, us.
+    """
+
+    def __init__(self, message: str, spacing_us: float) -> None:
+        super().__init__(message)
+        self.spacing_us = spacing_us
+
+
 @dataclass(frozen=True)
 class ClockFit:
-    """A clock model and how well it is known.
+    """A clock model, how well it is known, and the edges that say so.
 
     Attributes
     ----------
     model : ClockModel
     residual_us : float
         RMS of the matched edges about the model.
+    offset_std_us : float
+        Standard error of event times in the middle of the recording, us.
+    drift_std_ppm : float
+        Standard error of the drift.
     uncertainty_us : float
-        Standard error of the model where it is largest within the recording: at one of its ends.
+        Standard error of event times where it is largest within the recording: at one of its ends.
     n_matched, n_expected, n_edges : int
         Exposure instants that found their edge, exposure instants, edges.
+    matched_us, residuals_us, kinds : (n_matched,) arrays
+        Instants that found their edge, us on the RGB clock, the edge's time about the model, us, and their kind.
+    missing_us : (n_expected - n_matched,) int64 array
+        Instants that found none, us on the RGB clock.
+    spurious_us : (n_edges - n_matched,) int64 array
+        Edges that belong to no instant, us on the event clock.
     """
 
     model: ClockModel
     residual_us: float
+    offset_std_us: float
+    drift_std_ppm: float
     uncertainty_us: float
     n_matched: int
     n_expected: int
     n_edges: int
+    matched_us: NDArray[np.int64]
+    residuals_us: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+    missing_us: NDArray[np.int64]
+    spurious_us: NDArray[np.int64]
 
 
 def fit_trigger_clock(
@@ -85,6 +118,7 @@ def fit_trigger_clock(
     exposure_kind: NDArray[np.integer] | None = None,
     tolerance_us: float = 2000.0,
     min_matched: float = 0.5,
+    near: tuple[float, float] | None = None,
 ) -> ClockFit:
     """Find offset and drift from trigger edges that belong to exposures, some missing and some spurious.
 
@@ -105,6 +139,9 @@ def fit_trigger_clock(
         An edge this near to its exposure is its own; made smaller where exposures lie closer than four times it.
     min_matched : float
         Share of the instants of each kind that must find their edge.
+    near : (float, float), optional
+        A shift (event time minus RGB time in the middle of the exposures, us) that is known otherwise, and by how much
+        it may be wrong, us: no other shifts are tried.
 
     Returns
     -------
@@ -112,9 +149,11 @@ def fit_trigger_clock(
 
     Raises
     ------
+    TieError
+        "cannot tell": if two shifts explain the edges equally well (evenly spaced exposures whose first or last edges
+        are missing or too many).
     FitError
-        "cannot tell": if too few instants find an edge, or two shifts explain the edges equally well (evenly
-        spaced exposures whose first or last edges are missing or too many).
+        "cannot tell": if too few instants find an edge.
 
     Examples
     --------
@@ -135,9 +174,17 @@ def fit_trigger_clock(
     x = (instants - x0).astype(np.float64)
     tolerance = min(float(tolerance_us), _closest(x, kinds_x) / 4)
     by_kind = (e[kinds_e == 0], e[kinds_e == 1])
-    offsets = promising_offsets(candidate_offsets(e, kinds_e, x, kinds_x, tolerance), x, kinds_x, by_kind, tolerance)
-    matches = [match(x, kinds_x, by_kind, offset, tolerance) for offset in offsets]
-    rivals = distinct([m for m in matches if m is not None], float(x.mean()), tolerance)
+    middle = float(x.mean())
+    offsets = candidate_offsets(e, kinds_e, x, kinds_x, tolerance)
+    wanted: float | None = None
+    if near is not None:
+        wanted, within = near[0] - (e0 - x0), near[1]
+        offsets = offsets[np.abs(offsets - wanted) <= within + _MOST_DRIFT * middle + tolerance]
+    offsets = promising_offsets(offsets, x, kinds_x, by_kind, tolerance, wanted)
+    matches = [m for m in (match(x, kinds_x, by_kind, offset, tolerance) for offset in offsets) if m is not None]
+    if wanted is not None:
+        matches = [m for m in matches if abs(m.shift_at(middle) - wanted) <= within]
+    rivals = distinct(matches, middle, tolerance)
     fine = min([tolerance, *(max(_FINE_US, 5 * spread(m.residual)) for m in rivals)])
     rivals.sort(key=lambda m: m.cost(n_expected, fine))
     inside = np.abs(rivals[0].residual) <= fine if rivals else np.zeros(0, bool)
@@ -152,26 +199,66 @@ def fit_trigger_clock(
                 f" their trigger edge within {fine:.0f} us, expected at least {min_matched:.0%} ({n_edges} edges)"
             )
     best = rivals[0]
-    if len(rivals) > 1 and rivals[1].cost(n_expected, fine) - best.cost(n_expected, fine) < 0.5:
-        middle = float(x.mean())
-        apart = abs(rivals[1].shift_at(middle) - best.shift_at(middle))
-        raise FitError(
-            f"cannot tell: two shifts {apart:.0f} us apart explain {int(inside.sum())} of {n_expected} exposure"
-            f" instants equally well ({n_edges} trigger edges)"
+    # where none is better by half an instant, chance decides
+    tied = [m.shift_at(middle) for m in rivals if m.cost(n_expected, fine) - best.cost(n_expected, fine) < 0.5]
+    if len(tied) > 1:
+        spacing = float(np.diff(np.sort(tied)).min())
+        a, b = sorted((tied[0], min(tied[1:], key=lambda shift: abs(shift - tied[0]))))
+        raise TieError(
+            f"cannot tell: two shifts {b - a:.0f} us apart explain {int(inside.sum())} of {n_expected} exposure"
+            f" instants equally well ({n_edges} trigger edges; event time minus RGB time {a + e0 - x0:.0f} or"
+            f" {b + e0 - x0:.0f} us)",
+            spacing,
         )
-    return _result(refine(best, inside), x, e0 - x0, x0, n_expected, n_edges)
+    return _result(refine(best, inside), (x, kinds_x, x0), (e, kinds_e, e0))
 
 
-def _result(best: Match, x: NDArray[np.float64], base: int, x0: int, n_expected: int, n_edges: int) -> ClockFit:
+def _result(
+    best: Match,
+    exposures: tuple[NDArray[np.float64], NDArray[np.int64], int],
+    edges: tuple[NDArray[np.float64], NDArray[np.int64], int],
+) -> ClockFit:
+    (x, kinds_x, x0), (e, kinds_e, e0) = exposures, edges
     n = len(best.residual)
     residual = float(np.sqrt((best.residual**2).mean()))
     sigma = max(residual * np.sqrt(n / (n - 2)), _ROUNDING_US)
     squares = float(((best.instant - best.mean) ** 2).sum())
-    farthest = float(np.abs(x - best.mean).max())
-    uncertainty = sigma * np.sqrt(1 / n + farthest**2 / squares)
-    # the model speaks of RGB time 0, which may be far away: base and x0 are whole numbers, so little is lost
-    offset = base + best.centre - best.slope * (x0 + best.mean)
-    return ClockFit(ClockModel(offset, best.slope * 1e6), residual, float(uncertainty), n, n_expected, n_edges)
+
+    def std_at(t: float) -> float:
+        return float(sigma * np.sqrt(1 / n + (t - best.mean) ** 2 / squares))
+
+    # the model speaks of RGB time 0, which may be far away: the bases are whole numbers, so little is lost
+    offset = (e0 - x0) + best.centre - best.slope * (x0 + best.mean)
+    matched_edges = np.rint(best.instant + best.centre + best.slope * (best.instant - best.mean) + best.residual)
+    return ClockFit(
+        model=ClockModel(offset, best.slope * 1e6),
+        residual_us=residual,
+        offset_std_us=std_at((x[0] + x[-1]) / 2),
+        drift_std_ppm=float(sigma / np.sqrt(squares) * 1e6),
+        uncertainty_us=max(std_at(x[0]), std_at(x[-1])),
+        n_matched=n,
+        n_expected=len(x),
+        n_edges=len(e),
+        matched_us=best.instant.astype(np.int64) + x0,
+        residuals_us=best.residual,
+        kinds=best.kind,
+        missing_us=_without(x, kinds_x, best.instant, best.kind) + x0,
+        spurious_us=_without(e, kinds_e, matched_edges, best.kind) + e0,
+    )
+
+
+def _without(
+    t: NDArray[np.float64], kind: NDArray[np.int64], found: NDArray[np.float64], found_kind: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the times (whole us) that are not among those found of their kind; each of those counts for one."""
+    have = Counter(zip(found.astype(np.int64).tolist(), found_kind.tolist(), strict=True))
+    left = []
+    for one in zip(t.astype(np.int64).tolist(), kind.tolist(), strict=True):
+        if have[one] > 0:
+            have[one] -= 1
+        else:
+            left.append(one[0])
+    return np.array(left, np.int64)
 
 
 def _sorted(

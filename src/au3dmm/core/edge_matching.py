@@ -81,8 +81,9 @@ def promising_offsets(
     kind: NDArray[np.int64],
     by_kind: tuple[NDArray[np.float64], NDArray[np.float64]],
     tolerance: float,
+    prefer: float | None = None,
 ) -> NDArray[np.float64]:
-    """Return the offsets that pair most instants, or nearly as many, best first."""
+    """Return the offsets that pair most instants, or nearly as many: best first, or those nearest to `prefer`."""
     # no more instants can find an edge than lie within the span of the edges
     edges = np.concatenate(by_kind)
     margin = tolerance + 0.01 * x[-1]
@@ -95,7 +96,8 @@ def promising_offsets(
         count = _walk(x, kind, *by_kind, offsets[i], tolerance, shift)
         best = max(best, count)
         found.append((-count, offsets[i]))
-    found = sorted(pair for pair in found if -pair[0] >= _nearly(best))
+    found = [pair for pair in found if -pair[0] >= _nearly(best)]
+    found.sort(key=lambda pair: pair if prefer is None else (abs(pair[1] - prefer), 0.0))
     return np.array([offset for _, offset in found[:_CANDIDATES]])
 
 

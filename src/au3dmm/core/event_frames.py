@@ -1,18 +1,13 @@
-"""Event frames: which windows of time they show, and what a pixel of them holds."""
+"""Event frames: which windows of time they show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from au3dmm.errors import FitError
-
-NEGATIVE, BACKGROUND, POSITIVE = 0, 128, 255
-_NEVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -22,13 +17,36 @@ class Windows:
     Attributes
     ----------
     start_us, end_us : (N,) int64 arrays
+
+    Raises
+    ------
+    FitError
+        If a window is empty, or starts or ends before the one before it does.
     """
 
     start_us: NDArray[np.int64]
     end_us: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        if (np.diff(self.start_us) < 0).any() or (np.diff(self.end_us) < 0).any():
+            raise FitError("event frames: windows go back in time, expected starts and ends in order")
+        if (self.start_us >= self.end_us).any():
+            k = int(np.argmax(self.start_us >= self.end_us))
+            start, end = self.start_us[k], self.end_us[k]
+            raise FitError(f"event frames: window {k} is [{start}, {end}) us, expected an end after its start")
+
     def __len__(self) -> int:
         return len(self.start_us)
+
+    @property
+    def overlap(self) -> bool:
+        """Whether an event may lie in more than one window."""
+        return bool((self.start_us[1:] < self.end_us[:-1]).any())
+
+    @property
+    def longest_us(self) -> int:
+        """Length of the longest window, us; 0 if there is none."""
+        return int((self.end_us - self.start_us).max(initial=0))
 
 
 def rgb_windows(t_us: NDArray[np.int64]) -> Windows:
@@ -68,9 +86,13 @@ def periodic_windows(
 
     Ends lie on a grid of one period that is anchored at `t_shift_us`, the zero of the vendor's shifted clock. The
     period is ``1e6 / fps`` rounded to whole us, or the accumulation time if `fps` is 0 (33 ms give 30.303 frames/s,
-    not 30). A window ends, and excludes, its end; it starts one accumulation time before. The first end is the first
-    one after the first event; a frame is emitted when an event at or after its end arrives, so the last period,
-    which is not complete, gives none. Periods without events give frames too.
+    not 30). A window ends, and excludes, its end; it starts one accumulation time before: windows overlap if that is
+    longer than the period, and leave events out if it is shorter. The first end is the first one after the first
+    event, so the first window may begin before the stream does. A frame is emitted when an event at or after its end
+    arrives, so the last period, which is not complete, gives none. Periods without events give frames too.
+
+    The SDK's ``force_generate()`` adds one frame of the last, incomplete period, whose time is that of the last event
+    (`forced_window`): it is not on the grid, and is left out here as the SDK leaves it out unless it is called.
 
     Parameters
     ----------
@@ -79,7 +101,7 @@ def periodic_windows(
     t_shift_us : int
         Origin of the grid, us.
     accumulation_us : int
-        Length of a window, us; windows overlap if it is longer than the period.
+        Length of a window, us.
     fps : float
         Frames per second, or 0.
 
@@ -99,147 +121,62 @@ def periodic_windows(
     if period < 1:
         raise FitError(f"{fps} frames per second: a period of less than 1 us")
     start = t_shift_us + (first_event_us - t_shift_us) // period * period
-    n = max((last_event_us - start) // period, 0)
-    end = start + period * np.arange(1, n + 1, dtype=np.int64)
-    return Windows(end - accumulation_us, end)
+    return _ending_on_grid(start + period, last_event_us, accumulation_us, period)
 
 
-class PolarityPainter:
-    """Paint polarity frames from a stream of events: per pixel, the last event within the window wins.
+def forced_window(last_event_us: int, accumulation_us: int) -> Windows:
+    """Return the window of the frame that the SDK's ``force_generate()`` adds: it includes the last event.
 
-    It keeps the time and sign of the last event of each pixel, so that windows may overlap or leave gaps and memory
-    does not grow with the stream. An event that is earlier than the one before it (cameras step back by a few us)
-    counts at the time of the one before it.
+    Its events are those from one accumulation time before the last event up to that event itself, and the SDK gives it
+    the time of the last event, which is one less than the end that is excluded here.
+
+    Examples
+    --------
+    >>> forced_window(120_000, 33_000)
+    Windows(start_us=array([87000]), end_us=array([120001]))
+    """
+    return Windows(np.array([last_event_us - accumulation_us]), np.array([last_event_us + 1]))
+
+
+def sliding_windows(
+    first_event_us: int, last_event_us: int, t_shift_us: int, accumulation_us: int, step_us: int
+) -> Windows:
+    """Return windows of one length, one every `step_us`, that lie wholly within the stream.
+
+    Ends lie on the grid of the periodic windows, at ``t_shift_us + m step_us``: the same instants as in the vendor's
+    tools, whatever is found out later about the RGB clock, so a better clock moves labels and never frames. Unlike the
+    periodic ones, all windows are whole: the first one ends at least one accumulation time after the first event. Every
+    frame then shows the same length of time.
 
     Parameters
     ----------
-    windows : Windows
-        Which frames to paint.
-    height, width : int
-        Sensor, px.
-    box : (int, int, int, int), optional
-        Rows ``[y0, y1)`` and columns ``[x0, x1)`` to paint, as ``(y0, y1, x0, x1)``; the whole sensor by default.
-        Events are counted on the whole sensor.
+    first_event_us, last_event_us : int
+        Span of the stream on the unshifted clock, us.
+    t_shift_us : int
+        Origin of the grid, us.
+    accumulation_us : int
+        Length of a window, us; windows overlap if it is longer than the step.
+    step_us : int
+        From one window to the next, us.
+
+    Raises
+    ------
+    FitError
+        If the step is shorter than 1 us.
 
     Examples
     --------
-    >>> painter = PolarityPainter(Windows(np.array([0, 10]), np.array([10, 20])), 1, 3)
-    >>> t, x, p = np.array([3, 5, 12]), np.array([0, 0, 2]), np.array([1, 0, 1])
-    >>> [(k, n, frame.tolist()) for k, n, frame in painter.feed(t, x, np.zeros(3, int), p)]
-    [(0, 2, [[0, 128, 128]])]
-    >>> [(k, n, frame.tolist()) for k, n, frame in painter.finish()]
-    [(1, 1, [[128, 128, 255]])]
+    >>> windows = sliding_windows(1_200, 9_000, 0, 4_000, 1_000)
+    >>> windows.start_us, windows.end_us
+    (array([2000, 3000, 4000, 5000]), array([6000, 7000, 8000, 9000]))
     """
-
-    def __init__(self, windows: Windows, height: int, width: int, box: tuple[int, int, int, int] | None = None) -> None:
-        if len(windows) and ((np.diff(windows.start_us) < 0).any() or (np.diff(windows.end_us) < 0).any()):
-            raise FitError("event frames: windows go back in time, expected starts and ends in order")
-        self._windows = windows
-        self._box = box or (0, height, 0, width)
-        self._last_us = np.full((height, width), _NEVER, np.int64)
-        self._positive = np.zeros((height, width), np.uint8)
-        self._before_start = np.zeros(len(windows), np.int64)  # events before each window's start
-        self._seen = 0
-        self._now = _NEVER
-        self._starts = self._ends = 0  # windows whose start, end has been passed
-
-    def feed(
-        self, t_us: NDArray[np.int64], x: NDArray[np.integer], y: NDArray[np.integer], p: NDArray[np.integer]
-    ) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-        """Take the next events of the stream and yield the frames that they complete.
-
-        Parameters
-        ----------
-        t_us, x, y, p : (N,) arrays
-            Time in us, column and row in px, 1 brighter or 0 darker.
-
-        Yields
-        ------
-        index : int
-            Which window.
-        n_events : int
-            Events in it, on the whole sensor.
-        frame : (H, W) uint8 array
-            0 negative, 128 no event, 255 positive.
-
-        Raises
-        ------
-        FitError
-            If an event lies outside the sensor.
-        """
-        height, width = self._last_us.shape
-        if len(x) and (x.max() >= width or y.max() >= height or min(x.min(), y.min()) < 0):
-            raise FitError(f"event at ({x.max()}, {y.max()}) on a {width}x{height} sensor")
-        i = 0
-        while i < len(t_us):
-            stop = self._next_boundary()
-            i, self._now = _paint(t_us, x, y, p, i, self._now, stop, self._last_us, self._positive)
-            if i < len(t_us):  # an event at or after the boundary
-                yield from self._pass(stop, self._seen + i)
-        self._seen += len(t_us)
-
-    def finish(self) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-        """Yield the frames that are left after the last event; see `feed`."""
-        while self._ends < len(self._windows):
-            yield from self._pass(self._next_boundary(), self._seen)
-
-    def _next_boundary(self) -> int:
-        ahead = []
-        if self._starts < len(self._windows):
-            ahead.append(int(self._windows.start_us[self._starts]))
-        if self._ends < len(self._windows):
-            ahead.append(int(self._windows.end_us[self._ends]))
-        return min(ahead, default=np.iinfo(np.int64).max)
-
-    def _pass(self, boundary: int, n_before: int) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
-        """Go past a boundary before which there are `n_before` events."""
-        windows = self._windows
-        while self._starts < len(windows) and windows.start_us[self._starts] <= boundary:
-            self._before_start[self._starts] = n_before
-            self._starts += 1
-        while self._ends < len(windows) and windows.end_us[self._ends] <= boundary:
-            k = self._ends
-            self._ends += 1
-            yield k, n_before - int(self._before_start[k]), self._frame(int(windows.start_us[k]))
-
-    def _frame(self, start: int) -> NDArray[np.uint8]:
-        y0, y1, x0, x1 = self._box
-        frame = np.empty((y1 - y0, x1 - x0), np.uint8)
-        _show(self._last_us[y0:y1, x0:x1], self._positive[y0:y1, x0:x1], start, frame)
-        return frame
+    if step_us < 1:
+        raise FitError(f"sliding windows: a step of {step_us} us, expected at least 1")
+    first_end = t_shift_us - (t_shift_us - first_event_us - accumulation_us) // step_us * step_us
+    return _ending_on_grid(first_end, last_event_us, accumulation_us, step_us)
 
 
-@njit(cache=True, nogil=True)
-def _paint(t, x, y, p, i, now, stop, last_us, positive):  # type: ignore[no-untyped-def]
-    """Paint events from number i on that are before `stop`; return the number of the first that is not, and now."""
-    while i < t.shape[0]:
-        at = max(t[i], now)
-        if at >= stop:
-            break
-        now = at
-        last_us[y[i], x[i]] = at
-        positive[y[i], x[i]] = p[i]
-        i += 1
-    return i, now
-
-
-@njit(cache=True, nogil=True)
-def _show(last_us, positive, start, frame):  # type: ignore[no-untyped-def]
-    """Fill the frame that shows what happened since `start`."""
-    for i in range(frame.shape[0]):
-        for j in range(frame.shape[1]):
-            sign = POSITIVE if positive[i, j] else NEGATIVE
-            frame[i, j] = sign if last_us[i, j] >= start else BACKGROUND
-
-
-def centred_square(height: int, width: int) -> tuple[int, int, int, int]:
-    """Return the largest centred square of an image as ``(y0, y1, x0, x1)``.
-
-    Examples
-    --------
-    >>> centred_square(720, 1280)
-    (0, 720, 280, 1000)
-    """
-    side = min(height, width)
-    y0, x0 = (height - side) // 2, (width - side) // 2
-    return y0, y0 + side, x0, x0 + side
+def _ending_on_grid(first_end: int, last_event_us: int, length: int, step: int) -> Windows:
+    n = max((last_event_us - first_end) // step + 1, 0)
+    end = first_end + step * np.arange(n, dtype=np.int64)
+    return Windows(end - length, end)

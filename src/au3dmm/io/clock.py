@@ -1,4 +1,4 @@
-"""`clock.json`: how the RGB clock of a session relates to its event clock, and how well that is known."""
+"""`clock.json`: how the RGB clock of a session relates to its event clock, how well that is known, and why."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import au3dmm
 from au3dmm.core.clock import ClockModel
 from au3dmm.errors import SchemaError, os_reason
-from au3dmm.io.atomic import write_json
+from au3dmm.io.atomic import write_bytes
 
-SCHEMA_VERSION = 1
+# 1: without offset_std_us, drift_std_ppm, tie_broken_by, warnings and evidence
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Clock:
     Attributes
     ----------
     method : str
-        ``trigger``, ``shared`` or ``start``.
+        ``trigger``, ``motion``, ``shared`` or ``start``.
     offset_us, drift_ppm : float
         ``t_us = offset_us + (1 + drift_ppm * 1e-6) * t_rgb_us``.
     residual_us, uncertainty_us : float or None
@@ -36,6 +37,13 @@ class Clock:
         What the vendor's SDK subtracts from event times.
     first_event_us, last_event_us : int
         Span of the event stream.
+    offset_std_us, drift_std_ppm : float or None
+        Standard errors of event times in the middle of the recording, and of the drift. None where the method cannot
+        know.
+    tie_broken_by : str or None
+        ``motion``, if triggers alone could not tell between shifts by one exposure or more.
+    warnings : tuple of str
+        What a person should know.
     """
 
     method: str
@@ -49,6 +57,10 @@ class Clock:
     t_shift_us: int
     first_event_us: int
     last_event_us: int
+    offset_std_us: float | None = None
+    drift_std_ppm: float | None = None
+    tie_broken_by: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def model(self) -> ClockModel:
@@ -57,11 +69,13 @@ class Clock:
 
     def summary(self) -> dict[str, Any]:
         """Return what is carried in the metadata of everything made with this clock."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
 
 
-def write_clock(path: Path, clock: Clock, metadata: Mapping[str, Any]) -> None:
-    """Write `clock` and what made it as one flat JSON object, atomically.
+def write_clock(
+    path: Path, clock: Clock, metadata: Mapping[str, Any], evidence: Mapping[str, Any] | None = None
+) -> None:
+    """Write `clock`, what made it, and the evidence for it, as one JSON object, atomically.
 
     Raises
     ------
@@ -69,27 +83,45 @@ def write_clock(path: Path, clock: Clock, metadata: Mapping[str, Any]) -> None:
         If the file cannot be written.
     """
     stamp = {"schema_version": SCHEMA_VERSION, "package": f"au3dmm {au3dmm.__version__}"}
-    write_json(path, {**stamp, **metadata, **clock.summary()})
+    head = json.dumps({**stamp, **metadata, **clock.summary()}, indent=1, sort_keys=True, ensure_ascii=False)
+    # thousands of numbers in a line of their own at the end: the rest stays a page to read
+    tail = json.dumps(evidence, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    write_bytes(path, f'{head[:-2]},\n "evidence": {tail}\n}}\n'.encode())
 
 
 def read_clock(path: Path) -> Clock:
-    """Read `clock.json`.
+    """Read `clock.json` of any version; what an older one does not hold is None.
 
     Raises
     ------
     SchemaError
-        If the file is missing, not JSON, of another version, or lacks a value.
+        If the file is missing, not JSON, of an unknown version, or lacks a value.
     """
     metadata = read_clock_metadata(path)
     values = {}
     for field in dataclasses.fields(Clock):
-        if field.name not in metadata:
+        if field.name in metadata:
+            values[field.name] = metadata[field.name]
+        elif metadata["schema_version"] == SCHEMA_VERSION or field.default is dataclasses.MISSING:
             raise SchemaError(f"{path}: no {field.name!r}; run the sync stage again")
-        values[field.name] = metadata[field.name]
     for name in ("offset_us", "drift_ppm"):
         if not isinstance(values[name], int | float):
             raise SchemaError(f"{path}: {name} is {values[name]!r}, expected a number")
-    return Clock(**values)
+    return Clock(**{**values, "warnings": tuple(values.get("warnings") or ())})
+
+
+def read_evidence(path: Path) -> dict[str, Any]:
+    """Return the evidence that a clock was found by: its ``kind``, and what belongs to that.
+
+    Raises
+    ------
+    SchemaError
+        If the file is not a clock, or an old one without evidence.
+    """
+    evidence = read_clock_metadata(path).get("evidence")
+    if not isinstance(evidence, dict) or "kind" not in evidence:
+        raise SchemaError(f"{path}: no evidence in it, as in clocks before schema version 2; run the sync stage again")
+    return evidence
 
 
 def read_clock_metadata(path: Path) -> dict[str, Any]:
@@ -98,7 +130,7 @@ def read_clock_metadata(path: Path) -> dict[str, Any]:
     Raises
     ------
     SchemaError
-        If the file is missing, not JSON, or of another version.
+        If the file is missing, not JSON, or of an unknown version.
     """
     try:
         value = json.loads(path.read_text("utf-8"))
@@ -109,6 +141,6 @@ def read_clock_metadata(path: Path) -> dict[str, Any]:
     except ValueError as err:
         raise SchemaError(f"{path}: not JSON, or cut short: {err}") from err
     version = value.get("schema_version") if isinstance(value, dict) else None
-    if version != SCHEMA_VERSION:
-        raise SchemaError(f"{path}: clock schema version {version}, but this au3dmm reads {SCHEMA_VERSION}")
+    if version not in range(1, SCHEMA_VERSION + 1):
+        raise SchemaError(f"{path}: clock schema version {version}, but this au3dmm reads 1 to {SCHEMA_VERSION}")
     return dict(value)

@@ -69,6 +69,7 @@ class EventsSection(Params):
     """The event stream."""
 
     file: str = Field(description="Event file, relative to the manifest.")
+    group: str | None = Field(None, description="Which recording of the file, if there are several: an HDF5 group.")
     format: str | None = Field(None, description="Informative: the format is recognised by content.")
     sensor: str | None = None
     camera: str | None = None
@@ -118,7 +119,8 @@ class Manifest(Params):
         if self.events is not None and not related:
             raise ValueError(
                 "[events] needs a [sync] that says how the clocks relate: method = 'trigger' (exposure signal recorded"
-                " by the event camera), 'shared' (one clock) or 'start' (both started together: a guess)"
+                " by the event camera), 'motion' (measured by what moves in both), 'shared' (one clock) or 'start'"
+                " (both started together: a guess)"
             )
         return self
 

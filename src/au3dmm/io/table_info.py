@@ -116,7 +116,7 @@ def _expected(info: TableInfo) -> pa.Schema:
         return tables.coefficients_schema(_length(info.schema, "alpha_au", 1))
     if info.kind == "labels":
         return tables.labels_schema(_length(info.schema, "alpha_au", 1))
-    return tables.event_frames_schema(_length(info.schema, "pixels", 1))
+    return tables.event_frames_schema(_length(info.schema, "pixels", 1), info.version)
 
 
 def _length(schema: pa.Schema, column: str, otherwise: int) -> int:

@@ -3,6 +3,7 @@
 Version history (docs/formats.md describes each column)
 -------------------------------------------------------
 landmarks 1, identity 1, coefficients 1, event_frames 1, labels 1 : first.
+event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import atomic_path
 
 METADATA_KEY = b"au3dmm"
-SCHEMA_VERSION = {"landmarks": 1, "identity": 1, "coefficients": 1, "event_frames": 1, "labels": 1}
+SCHEMA_VERSION = {"landmarks": 1, "identity": 1, "coefficients": 1, "event_frames": 2, "labels": 1}
 
 STATUSES = ("ok", "no_face", "low_confidence", "fit_failed", "gap", "no_rgb", "no_events", "decode_error")
 FLAGS = (
@@ -104,7 +105,7 @@ def coefficients_schema(k_au: int) -> pa.Schema:
     )
 
 
-def event_frames_schema(n_bytes: int) -> pa.Schema:
+def event_frames_schema(n_bytes: int, version: int = SCHEMA_VERSION["event_frames"]) -> pa.Schema:
     """Row per event frame; `pixels` holds `n_bytes` bytes, whose shape and dtype are in the metadata."""
     return pa.schema(
         [
@@ -113,6 +114,7 @@ def event_frames_schema(n_bytes: int) -> pa.Schema:
             _f("t_end_us", pa.int64()),
             _f("n_events", pa.int64()),
             _f("status", _WORD),
+            *([_f("n_saturated", pa.int32())] if version > 1 else []),
             _f("pixels", pa.binary(n_bytes)),
         ]
     )
@@ -291,6 +293,8 @@ def write_batches(
 
     `metadata` goes in as JSON under the key ``au3dmm``. Equal tables and metadata give equal bytes: there is no
     wall-clock time in them. Each batch begins a row group, so batches of `rows` rows are what readers like.
+    Pictures are compressed by LZ4, which reads twice as fast as zstd, in files half as large again
+    (docs/benchmarks.md).
 
     Raises
     ------
@@ -307,15 +311,23 @@ def write_batches(
     schema = schema.with_metadata({METADATA_KEY: text.encode()})
     floats = [f"{field.name}.list.element" for field in schema if pa.types.is_fixed_size_list(field.type)]
     words = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    pictures = [field.name for field in schema if pa.types.is_fixed_size_binary(field.type)]
+    others = [name for name in schema.names if name not in pictures]
+    how: dict[str, Any] = {"compression": "zstd", "compression_level": 3}
+    if pictures:  # the least and the greatest picture tell nobody anything
+        how = {
+            "compression": dict.fromkeys(others, "zstd") | dict.fromkeys(pictures, "lz4"),
+            "compression_level": dict.fromkeys(others, 3),
+            "write_statistics": others,
+        }
     with (
         atomic_path(path) as tmp,
         pq.ParquetWriter(
             tmp,
             schema,
-            compression="zstd",
-            compression_level=3,
             use_dictionary=words or False,
             use_byte_stream_split=floats or False,
+            **how,
         ) as writer,
     ):
         for batch in batches:
@@ -330,7 +342,22 @@ def read_table(path: Path, kind: str | None = None, columns: Sequence[str] | Non
     SchemaError
         If the file is missing, is not Parquet, is not an au3dmm table, or is another table than `kind`.
     """
-    metadata = read_metadata(path)
+    check_kind(path, read_metadata(path), kind)
+    try:
+        # partitioning=None: a folder called subject=S001 must not add a column
+        return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
+    except (pa.ArrowException, OSError) as err:
+        raise SchemaError(f"{path}: cannot be read as Parquet: {err}") from err
+
+
+def check_kind(path: Path, metadata: Mapping[str, Any], kind: str | None = None) -> None:
+    """Refuse the table at `path`, which says `metadata` of itself, if it is not `kind` or newer than this au3dmm.
+
+    Raises
+    ------
+    SchemaError
+        What it is, and what was expected.
+    """
     found, version = metadata.get("table"), metadata.get("schema_version")
     if kind is not None and found != kind:
         raise SchemaError(f"{path}: this is a table of {found}, expected {kind}")
@@ -339,11 +366,6 @@ def read_table(path: Path, kind: str | None = None, columns: Sequence[str] | Non
             f"{path}: {found} schema version {version}, but au3dmm {au3dmm.__version__} reads up to"
             f" {SCHEMA_VERSION.get(str(found), 0)}; update au3dmm or make the file again"
         )
-    try:
-        # partitioning=None: a folder called subject=S001 must not add a column
-        return pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None)
-    except (pa.ArrowException, OSError) as err:
-        raise SchemaError(f"{path}: cannot be read as Parquet: {err}") from err
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -354,16 +376,27 @@ def read_metadata(path: Path) -> dict[str, Any]:
     SchemaError
         If the file is missing, cut short, or not written by au3dmm.
     """
+    return read_footer(path)[1]
+
+
+def read_footer(path: Path) -> tuple[pq.FileMetaData, dict[str, Any]]:
+    """Return what Parquet knows of a file without its rows, and the JSON metadata that au3dmm wrote into it.
+
+    Raises
+    ------
+    SchemaError
+        If the file is missing, cut short, or not written by au3dmm.
+    """
     try:
-        schema = pq.read_schema(path)
+        footer = pq.read_metadata(path)
     except FileNotFoundError as err:
         raise SchemaError(f"{path}: no such file") from err
     except OSError as err:
         raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
     except pa.ArrowException as err:
         raise SchemaError(f"{path}: not a Parquet file, or cut short: {err}") from err
-    text = (schema.metadata or {}).get(METADATA_KEY)
+    text = (footer.metadata or {}).get(METADATA_KEY)
     if text is None:
         raise SchemaError(f"{path}: Parquet, but not written by au3dmm (no {METADATA_KEY.decode()!r} metadata)")
     value: dict[str, Any] = json.loads(text)
-    return value
+    return footer, value

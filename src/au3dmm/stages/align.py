@@ -21,7 +21,7 @@ from au3dmm.core.alignment import (
     label_times,
 )
 from au3dmm.errors import FitError, SchemaError
-from au3dmm.io.clock import read_clock
+from au3dmm.io.clock import read_clock, read_clock_metadata
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import (
     FLAGS,
@@ -37,7 +37,7 @@ from au3dmm.io.tables import (
 
 READS = ("session:session", "coefficients", "clock", "event_frames")
 WRITES = ("labels",)
-VERSION = 1
+VERSION = 2
 
 _SCALARS = ("landmark_score", "scale_px_per_m", "rmse_px", "rmse_iod", "dof")
 _INTERPOLATED = ("linear", "pchip")
@@ -92,6 +92,7 @@ def run(
         "detector": made.get("detector"),
         "landmark_scheme": made.get("landmark_scheme"),
         "clock": found.summary(),
+        "event_file": read_clock_metadata(clock).get("event_file", {}),
         "windows": read_metadata(event_frames).get("windows"),
         "units": f"times: us on the unshifted event clock; {made.get('units', '')}",
         "counts": counts,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.config import SyncParams
-from au3dmm.core.clock import ClockFit, ClockModel, fit_trigger_clock
-from au3dmm.errors import ConfigError, FitError, SessionError
+from au3dmm.core.clock import ClockFit, ClockModel, TieError
+from au3dmm.core.event_rate import RateMeter
+from au3dmm.errors import FitError, SessionError
 from au3dmm.io.clock import Clock, write_clock
-from au3dmm.io.events import EventCounts, EventFile, open_events
+from au3dmm.io.events import TRIGGER_DTYPE, EventFile, EventFileReport, open_events
 from au3dmm.io.session import Session, read_session
-from au3dmm.io.tables import read_table
-from au3dmm.io.timestamps import Timestamps, read_timestamps
+from au3dmm.io.tables import read_table, vectors
+from au3dmm.io.timestamps import Timestamps
+from au3dmm.stages.sync_motion import MotionClock, face_box, from_motion, motion_evidence
+from au3dmm.stages.sync_triggers import advice, from_triggers, trigger_evidence
+
+log = logging.getLogger(__name__)
 
 READS = ("session:rgb", "session:events", "session:sync", "landmarks")
 WRITES = ("clock",)
-VERSION = 1
+VERSION = 2
 
-_START, _END = 0, 1  # kinds of exposure instants
+_UNKNOWN: dict[str, Any] = dict.fromkeys(("residual_us", "uncertainty_us", "n_matched", "n_expected", "n_edges"))
+
+Progress = Callable[[int, int | None], None]
+
+# How sure motion must be to choose between shifts, in its standard errors: that the one it chooses is not farther away,
+# and the next one not nearer
+_AGREES, _EXCLUDES = 3.0, 4.0
 
 
 def run(
@@ -33,75 +45,68 @@ def run(
     clock: Path,
     params: SyncParams,
     stamp: Mapping[str, Any] | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Write `clock.json`.
 
-    Methods: ``trigger`` matches the edges on the trigger input with the exposures (`core.clock`); ``shared`` takes
-    RGB times as event times plus ``sync.offset_us``; ``start`` assumes that both recordings began at the same
-    instant, so that the first RGB frame ends its interval one median RGB interval after the zero of the event
-    file's shifted clock (`t_shift_us`), which is what the code released with the paper does. The latter two know no
-    residual and no uncertainty.
+    Methods: ``trigger`` matches the edges on the trigger input with the exposures (`core.clock`); where they fit at
+    several shifts alike, motion decides if it can. ``motion`` compares motion in the RGB frames with the rate of events
+    (`core.motion_sync`). ``shared`` takes RGB times as event times plus ``sync.offset_us``; ``start`` assumes that both
+    recordings began at the same instant, so that the first RGB frame ends its interval one median RGB interval after
+    the zero of the event file's shifted clock (`t_shift_us`), which is what the code released with the paper does. The
+    latter two know no residual and no uncertainty.
+
+    The video is read only for motion.
 
     Returns
     -------
     dict
-        ``method, offset_us, drift_ppm, residual_us, uncertainty_us, n_matched, n_expected, n_edges, events, triggers``.
+        ``method, offset_us, drift_ppm, residual_us, uncertainty_us, n_matched, n_expected, n_edges, tie_broken_by,
+        warnings, events, triggers, damage``.
 
     Raises
     ------
     ConfigError
-        If the method is not available, or the session does not say what the method needs.
+        If the session does not say what the method needs.
     SessionError
-        If the recording has no events or no trigger edges, or RGB and events do not overlap.
+        If the recording has no events, is too damaged, has no trigger edges, or RGB and events do not overlap.
     FitError
-        If the edges cannot tell the clock.
+        If edges or motion cannot tell the clock.
     """
     recording = read_session(session)
     method = chosen_method(recording, params)
-    table = read_table(landmarks, "landmarks", ["frame_index", "t_rgb_us"])
-    frames = Timestamps(table["frame_index"].to_numpy(), table["t_rgb_us"].to_numpy())
-    if len(frames.pts_us) < 2:
-        raise SessionError(f"{recording.path}: {len(frames.pts_us)} RGB frames, expected at least two")
-    events = open_session_events(recording)
-    stream = _scan(events, progress)
-    fit: ClockFit | None = None
-    if method == "trigger":
-        fit = _from_triggers(recording, params, frames, stream.triggers, events.path)
-        model = fit.model
-    elif method == "shared":
-        model = ClockModel(float(recording.manifest.sync.offset_us), 0.0)
-    else:
-        interval = int(np.median(np.diff(frames.pts_us)))
-        model = ClockModel(float(events.t_shift_us + interval - frames.pts_us[0]), 0.0)
+    source = _read(recording, params, landmarks, progress)
+    answer = {"trigger": _by_triggers, "motion": _by_motion}.get(method, _as_stated)(source, method)
+    report = source.report
     found = Clock(
         method=method,
-        offset_us=model.offset_us,
-        drift_ppm=model.drift_ppm,
-        residual_us=fit.residual_us if fit else None,
-        uncertainty_us=fit.uncertainty_us if fit else None,
-        n_matched=fit.n_matched if fit else None,
-        n_expected=fit.n_expected if fit else None,
-        n_edges=fit.n_edges if fit else None,
-        t_shift_us=events.t_shift_us,
-        first_event_us=stream.first_us,
-        last_event_us=stream.last_us,
+        offset_us=answer.model.offset_us,
+        drift_ppm=answer.model.drift_ppm,
+        t_shift_us=source.events.t_shift_us,
+        first_event_us=int(report.t_first_us or 0),
+        last_event_us=int(report.t_last_us or 0),
+        **{**_UNKNOWN, **answer.known},
     )
-    _check_overlap(recording, found, frames.pts_us)
+    _check_overlap(recording, found, source.frames.pts_us)
+    for warning in found.warnings:
+        log.warning("sync %s: %s", recording.session_id, warning)
     metadata = {
         "stage": "sync",
         "params": params.model_dump(mode="json"),
         **(stamp or {}),
         "equation": "t_us = offset_us + (1 + drift_ppm * 1e-6) * t_rgb_us",
         "units": "us; t_us on the unshifted event clock, t_rgb_us the middle of an RGB exposure",
-        "event_file": {**events.describe(), **asdict(stream.counts)},
+        "event_file": {**source.events.describe(), **report.to_dict()},
     }
-    write_clock(clock, found, metadata)
+    write_clock(clock, found, metadata, answer.evidence)
     keys = ("method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us", "n_matched", "n_expected", "n_edges")
     return {
         **{key: getattr(found, key) for key in keys},
-        "events": stream.counts.events,
-        "triggers": stream.counts.triggers,
+        "tie_broken_by": found.tie_broken_by,
+        "warnings": list(found.warnings),
+        "events": report.events,
+        "triggers": report.triggers,
+        "damage": {kind: n for kind, n in report.counts.items() if n and kind != "before_start"},
     }
 
 
@@ -116,125 +121,141 @@ def open_session_events(session: Session) -> EventFile:
     section = session.manifest.events
     if section is None:
         raise SessionError(f"session {session.session_id!r} has no events: no [events] section in {session.path}")
-    return open_events(session.file(section.file), section.width, section.height)
-
-
-@dataclass(frozen=True)
-class _Stream:
-    first_us: int
-    last_us: int
-    triggers: NDArray[np.void]
-    counts: EventCounts
-
-
-def _scan(events: EventFile, progress: Callable[[int, int | None], None] | None) -> _Stream:
-    first: int | None = None
-    last = 0
-    triggers = []
-    counts = EventCounts()
-    for block in events.blocks():
-        if len(block.events):
-            first = int(block.events["t"][0]) if first is None else first
-            last = max(last, int(block.events["t"].max()))
-        triggers.append(block.triggers)
-        counts = block.counts
-        if progress:
-            progress(counts.events, None)
-    if first is None:
-        raise SessionError(
-            f"{events.path}: no events ({counts.triggers} triggers, {counts.dropped_out_of_range} events outside the"
-            f" {events.width}x{events.height} sensor), expected an event recording"
-        )
-    return _Stream(first, last, np.concatenate(triggers), counts)
+    path = session.file(section.file)
+    return open_events(path if section.group is None else f"{path}#{section.group}", section.width, section.height)
 
 
 def chosen_method(session: Session, params: SyncParams) -> str:
-    """Return ``trigger``, ``shared`` or ``start``: what the parameters say, or else the manifest.
-
-    Raises
-    ------
-    ConfigError
-        If the manifest asks for a method that is not available.
-    """
+    """Return ``trigger``, ``motion``, ``shared`` or ``start``: what the parameters say, or else the manifest."""
     if params.method != "session":
         return params.method
     if session.manifest.rgb.clock != "rgb":
         return "shared"  # the manifest says that RGB times are event times
-    method = session.manifest.sync.method
-    if method == "motion":
-        raise ConfigError(
-            f"{session.path}: sync.method 'motion' is not available in this version; set sync.method to 'shared' with"
-            " an offset_us that you measured, or use `--sync start` (a guess, which may be hundreds of ms off)"
-        )
-    return method
+    return session.manifest.sync.method
 
 
-def _from_triggers(
-    session: Session, params: SyncParams, frames: Timestamps, triggers: NDArray[np.void], path: Path
-) -> ClockFit:
-    sync, rgb = session.manifest.sync, session.manifest.rgb
-    edges = triggers if sync.trigger_id is None else triggers[triggers["id"] == sync.trigger_id]
-    there = sorted(set(triggers["id"].tolist()))
-    if not len(edges):
-        wanted = "" if sync.trigger_id is None else f" with id {sync.trigger_id}"
-        elsewhere = f" (there are some with id {', '.join(map(str, there))})" if there else ""
-        raise SessionError(
-            f"{path}: no trigger edges{wanted}{elsewhere}, expected two for each RGB exposure; correct"
-            " sync.trigger_id, or choose another method with --sync (for example --sync start)"
-        )
-    if sync.trigger_id is None and len(there) > 1:
-        raise ConfigError(
-            f"{session.path}: {path.name} has trigger edges of several inputs ({', '.join(map(str, there))}); say"
-            " which with sync.trigger_id"
-        )
-    rising, falling = (_START, _END) if sync.rising_edge == "exposure_start" else (_END, _START)
-    edge_kind = np.where(edges["p"] > 0, rising, falling)
-    instants, exposure_kind, edge_us, edge_kind = _pair_up(session, frames, edges["t"], edge_kind)
+@dataclass(frozen=True)
+class _Source:
+    """A recording whose events have been read."""
+
+    session: Session
+    params: SyncParams
+    frames: Timestamps
+    face_box: NDArray[np.float64] | None
+    events: EventFile
+    report: EventFileReport
+    triggers: NDArray[np.void]
+    meter: RateMeter
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A clock, what is known of it (fields of `Clock`), and why."""
+
+    model: ClockModel
+    known: dict[str, Any]
+    evidence: dict[str, Any]
+
+
+def _read(session: Session, params: SyncParams, landmarks: Path, progress: Progress | None) -> _Source:
+    table = read_table(landmarks, "landmarks", ["frame_index", "t_rgb_us", "box_px"])
+    frames = Timestamps(table["frame_index"].to_numpy(), table["t_rgb_us"].to_numpy())
+    if len(frames.pts_us) < 2:
+        raise SessionError(f"{session.path}: {len(frames.pts_us)} RGB frames, expected at least two")
+    boxes, valid = vectors(table, "box_px")
+    events = open_session_events(session)
+    meter, triggers, n = RateMeter(), [], 0
+    stream = events.stream()
+    for chunk in stream:
+        meter.add(chunk.events)
+        triggers.append(chunk.triggers)
+        n += len(chunk.events)
+        if progress:
+            progress(n, None)
+    stream.report.check(events.path)
+    return _Source(
+        session=session,
+        params=params,
+        frames=frames,
+        face_box=face_box(boxes[valid].astype(np.float64)),
+        events=events,
+        report=stream.report,
+        triggers=np.concatenate(triggers) if triggers else np.zeros(0, TRIGGER_DTYPE),
+        meter=meter,
+        progress=progress,
+    )
+
+
+def _by_triggers(source: _Source, _: str) -> _Answer:
+    def match(near: tuple[float, float] | None = None) -> tuple[ClockFit, tuple[str, ...]]:
+        return from_triggers(source.session, source.params, source.frames, source.triggers, source.events.path, near)
+
+    broken_by = None
     try:
-        return fit_trigger_clock(
-            edge_us,
-            instants,
-            edge_kind=edge_kind,
-            exposure_kind=exposure_kind,
-            tolerance_us=params.tolerance_us,
-            min_matched=params.min_matched,
-        )
+        fit, warnings = match()
+    except TieError as tie:
+        fit, warnings = _break_tie(source, tie, match)
+        broken_by = "motion"
+    names = ("residual_us", "uncertainty_us", "n_matched", "n_expected", "n_edges", "offset_std_us", "drift_std_ppm")
+    known = {name: getattr(fit, name) for name in names}
+    return _Answer(fit.model, {**known, "tie_broken_by": broken_by, "warnings": warnings}, trigger_evidence(fit))
+
+
+def _break_tie(
+    source: _Source, tie: TieError, match: Callable[[tuple[float, float]], tuple[ClockFit, tuple[str, ...]]]
+) -> tuple[ClockFit, tuple[str, ...]]:
+    """Take the shift that motion agrees with, if it agrees with one and with no other."""
+
+    def refused(why: str) -> FitError:
+        return FitError(f"{tie}; nor does motion tell: {why}; {advice(source.session, 'start')}")
+
+    try:
+        moved = _motion(source).fit
+    except (FitError, SessionError) as err:
+        raise refused(str(err)) from err
+    middle = source.frames.pts_us[[0, -1]].mean()
+
+    def shift(model: ClockModel) -> float:
+        return float(model.offset_us + model.drift_ppm * 1e-6 * middle)
+
+    wanted, std = shift(moved.model), moved.offset_std_us
+    said = f"by it event time minus RGB time is {wanted:.0f} us, give or take {std:.0f} us"
+    try:
+        fit, warnings = match((wanted, tie.spacing_us / 2))
+    except FitError as err:
+        raise refused(said) from err
+    off = abs(shift(fit.model) - wanted)
+    if off > _AGREES * std or tie.spacing_us - off < _EXCLUDES * std:
+        raise refused(f"{said}, {off:.0f} us from the nearest")
+    return fit, warnings
+
+
+def _by_motion(source: _Source, _: str) -> _Answer:
+    try:
+        moved = _motion(source)
     except FitError as err:
         raise FitError(
-            f"{path}: {err}; check {'rgb.timestamps' if rgb.timestamps else 'the video times'}, sync.trigger_id and"
-            " sync.rising_edge, or choose another method with --sync (for example --sync start)"
+            f"session {source.session.session_id!r}: {err}; record more motion (expressions, a nod) or a trigger"
+            " signal, set sync.method to 'shared' with an offset_us that you measured, or use `--sync start` (a guess,"
+            " which may be hundreds of ms off)"
         ) from err
+    names = ("uncertainty_us", "offset_std_us", "drift_std_ppm")
+    known = {name: getattr(moved.fit, name) for name in names}
+    return _Answer(moved.fit.model, known, motion_evidence(moved))
 
 
-def _pair_up(
-    session: Session, frames: Timestamps, edge_us: NDArray[np.int64], edge_kind: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return exposure instants with their kinds, and the edges to match them with."""
-    rgb = session.manifest.rgb
-    if rgb.timestamps is not None:
-        stamps, convention = read_timestamps(session.file(rgb.timestamps)), rgb.timestamp_convention
+def _motion(source: _Source) -> MotionClock:
+    return from_motion(source.session, source.params, source.face_box, source.meter.result(), source.progress)
+
+
+def _as_stated(source: _Source, method: str) -> _Answer:
+    if method == "shared":
+        model = ClockModel(float(source.session.manifest.sync.offset_us), 0.0)
     else:
-        # frame times are exposure midpoints already, where the length of the exposure is known
-        known = rgb.exposure_us is not None
-        stamps, convention = frames, "exposure_midpoint" if known else rgb.timestamp_convention
-    exposures = stamps.exposures_us(convention, rgb.exposure_us)
-    if exposures is not None:
-        kinds = [k for k in (_START, _END) if (edge_kind == k).any()]  # a camera may be set to one edge only
-        instants = np.concatenate([exposures[:, k] for k in kinds])
-        return instants, np.repeat(kinds, len(exposures)), edge_us, edge_kind
-    n = len(stamps.pts_us)
-    if convention != "exposure_midpoint":
-        kind = _START if convention == "exposure_start" else _END
-        mine = edge_kind == kind
-        return stamps.pts_us, np.full(n, kind), edge_us[mine], edge_kind[mine]
-    start = np.flatnonzero((edge_kind[:-1] == _START) & (edge_kind[1:] == _END))
-    if not len(start):
-        raise ConfigError(
-            f"{session.path}: trigger edges of one kind only, while frame times are exposure midpoints; give"
-            " rgb.exposure_us, or exposure columns in the timestamps CSV"
-        )
-    middle = edge_us[start] + (edge_us[start + 1] - edge_us[start]) // 2
-    return stamps.pts_us, np.zeros(n, np.int64), middle, np.zeros(len(middle), np.int64)
+        interval = int(np.median(np.diff(source.frames.pts_us)))
+        model = ClockModel(float(source.events.t_shift_us + interval - source.frames.pts_us[0]), 0.0)
+    return _Answer(model, {}, {"kind": method})
 
 
 def _check_overlap(session: Session, clock: Clock, t_rgb_us: NDArray[np.int64]) -> None:

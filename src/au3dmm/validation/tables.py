@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -60,6 +61,8 @@ def check_table(info: TableInfo, table: Any, codes: str | None = None) -> Iterat
         yield Finding("no rows", "one per frame")
     yield from _words(table)
     yield from _times(info, table)
+    if info.kind == "event_frames":
+        yield from _pictures(info, table)
     status = np.array(table["status"].to_pylist())
     if info.kind in _USABLE:
         usable = np.isin(status, _USABLE[info.kind])
@@ -126,6 +129,21 @@ def _times(info: TableInfo, table: Any) -> Iterator[Finding]:
             outside = (label < start) | (label > end)
             if outside.any():
                 yield Finding(f"t_label_us lies outside its window in {_rows(outside)}", "t_start_us..t_end_us")
+
+
+def _pictures(info: TableInfo, table: Any) -> Iterator[Finding]:
+    shape, dtype = info.metadata.get("shape"), info.metadata.get("dtype")
+    try:
+        expected = math.prod(shape) * np.dtype(dtype).itemsize  # type: ignore[arg-type]
+    except TypeError:
+        yield Finding(f"metadata shape {shape}, dtype {dtype}", "the shape and dtype of a frame")
+        return
+    found = info.schema.field("pixels").type.byte_width
+    if found != expected:
+        yield Finding(f"{found} bytes per frame", f"{expected} for shape {shape} and dtype {dtype}")
+    for column in ("n_events", "n_saturated"):
+        if column in table.column_names and (table[column].to_numpy() < 0).any():
+            yield Finding(f"{column} is negative", "counts >= 0")
 
 
 def _nulls(table: Any, column: str, usable: NDArray[np.bool_], status: NDArray[np.str_]) -> Iterator[Finding]:

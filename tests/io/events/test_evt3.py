@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from au3dmm.errors import OutputError, SessionError
-from au3dmm.io.events import EVENT_DTYPE, TRIGGER_DTYPE, EventCounts, evt3, open_events, write_evt3
+from au3dmm.io.events import EVENT_DTYPE, TRIGGER_DTYPE, evt3, open_events, write_evt3
+from au3dmm.io.events.report import KINDS, EventFileReport
 
 HEADER = b"% evt 3.0\n% format EVT3;height=720;width=1280\n% geometry 1280x720\n% end\n"
 
@@ -20,12 +21,20 @@ def raw(tmp_path: Path, words: list[int], header: bytes = HEADER, tail: bytes = 
     return path
 
 
-def decode(path: Path) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], EventCounts]:
+def decode(path: Path) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], EventFileReport]:
     events, triggers = [], []
-    for block in open_events(path).blocks():
-        events += [tuple(e.tolist()) for e in block.events]
-        triggers += [tuple(e.tolist()) for e in block.triggers]
-    return events, triggers, block.counts
+    stream = open_events(path).stream()
+    for chunk in stream:
+        events += chunk.events.unpack().tolist()
+        triggers += chunk.triggers.tolist()
+    assert (stream.report.events, stream.report.triggers) == (len(events), len(triggers))
+    return events, triggers, stream.report
+
+
+def damage(report: EventFileReport) -> dict[str, int]:
+    """Return what is not zero."""
+    assert {span.kind for span in report.spans} == {kind for kind in KINDS if report.counts[kind]}
+    return {kind: n for kind, n in report.counts.items() if n}
 
 
 def random_stream(n: int, span_us: int, start_us: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -56,14 +65,15 @@ def test_each_kind_of_word_means_what_the_format_says(tmp_path: Path) -> None:
         0x7123, 0xE014, 0xF456,  # camera monitoring, of no interest
         0x1000, 0x9999,  # reserved
     ]  # fmt: skip
-    events, triggers, counts = decode(raw(tmp_path, words))
+    events, triggers, report = decode(raw(tmp_path, words))
     t = 5 << 12 | 0x10
     assert events == [
         (t, 3, 7, 0), (t, 4, 7, 1), (t, 100, 7, 1), (t, 111, 7, 1), (t, 112, 7, 1), (t, 119, 7, 1),
         (t, 5, 7, 0), (6 << 12, 6, 7, 0),
     ]  # fmt: skip
     assert triggers == [(t, 3, 1), (t, 0, 0)]
-    assert counts == EventCounts(events=8, triggers=2, unknown_words=2)
+    assert damage(report) == {"unknown_word": 2}
+    assert (report.t_first_us, report.t_last_us) == (t, 6 << 12)
 
 
 def test_vector_words_stand_for_themselves_in_any_number(tmp_path: Path) -> None:
@@ -79,62 +89,67 @@ def test_an_event_column_leaves_the_vector_base_alone(tmp_path: Path) -> None:
 
 def test_what_comes_before_time_and_place_are_known_is_dropped_and_counted(tmp_path: Path) -> None:
     words = [0x2001, 0x3000, 0x4007, 0xA001, 0x0005, 0x6001, 0x2001, 0x8001, 0x2009]
-    events, triggers, counts = decode(raw(tmp_path, words))
+    events, triggers, report = decode(raw(tmp_path, words))
     assert events == [(1 << 12, 9, 5, 0)]
     assert not triggers
-    assert counts.dropped_before_start == 6
+    assert damage(report) == {"before_start": 6}
+    assert report.spans[0].t_start_us is None
     no_row = decode(raw(tmp_path, [0x8001, 0x2001, 0x4003, 0x0000, 0x2002]))
     assert [e[1] for e in no_row[0]] == [2]
-    assert no_row[2].dropped_before_start == 3
+    assert damage(no_row[2]) == {"before_start": 3}
 
 
 def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path) -> None:
     header = HEADER.replace(b"1280", b"100").replace(b"720", b"10")
     words = [0x8001, 0x0009, 0x2064, 0x2063, 0x3060, 0x401F, 0x000A, 0x2001, 0x4001, 0x07FF, 0x2001]
-    events, _, counts = decode(raw(tmp_path, words, header))
+    events, _, report = decode(raw(tmp_path, words, header))
     assert [(e[1], e[2]) for e in events] == [(99, 9), (96, 9), (97, 9), (98, 9), (99, 9)]
-    assert counts.dropped_out_of_range == 5
+    assert damage(report) == {"outside_sensor": 5}
+    (span,) = report.spans
+    assert (span.first_byte, span.end_byte, span.count) == (len(header) + 4, len(header) + 22, 5)
 
 
 def test_a_trailing_odd_byte_is_reported_and_nothing_is_lost(tmp_path: Path) -> None:
-    events, _, counts = decode(raw(tmp_path, [0x8001, 0x0000, 0x2001], tail=b"\x05"))
+    events, _, report = decode(raw(tmp_path, [0x8001, 0x0000, 0x2001], tail=b"\x05"))
     assert len(events) == 1
-    assert counts.trailing_bytes == 1
+    assert damage(report) == {"truncated": 1}
+    assert report.truncated
 
 
 def test_the_24_bit_clock_is_unrolled(tmp_path: Path) -> None:
     words = []
     for high in range(4090, 4090 + 2 * 4096 + 10):
         words += [0x8000 | high & 0xFFF, 0x0000, 0x2001]
-    events, _, counts = decode(raw(tmp_path, words))
+    events, _, report = decode(raw(tmp_path, words))
     assert [e[0] for e in events] == [h << 12 for h in range(4090, 4090 + 2 * 4096 + 10)]
-    assert counts.time_gaps == 0
+    assert damage(report) == {}
 
 
 @pytest.mark.parametrize("wrong", [-3, -1, 2, 700, 2500])
 def test_a_single_wrong_time_word_moves_nothing_else(tmp_path: Path, wrong: int) -> None:
     highs = [10, 10, 11, (11 + wrong) & 0xFFF, 11, 12, 12]
     words = [w for high in highs for w in (0x8000 | high, 0x6001, 0x0000, 0x2001)]
-    events, _, counts = decode(raw(tmp_path, words))
+    events, _, report = decode(raw(tmp_path, words))
     assert [e[0] >> 12 for e in events] == [10, 10, 11, 11, 11, 12, 12]
-    assert (counts.time_glitches, counts.time_gaps) == (1, 0)
+    assert damage(report) == {"time_glitch": 1}
+    assert report.repaired == 1
 
 
 def test_lost_data_is_a_gap_that_the_following_time_words_confirm(tmp_path: Path) -> None:
-    highs = [10, 11, 500, 500, 501]
-    words = [0x6123] + [w for high in highs for w in (0x8000 | high, 0x0000, 0x2001)]
-    words.insert(6, 0x6123)  # before the gap; the new time begins at 0
-    events, _, counts = decode(raw(tmp_path, words))
+    words = [*[0x800A] * 9, 0x0000, 0x2001, 0x800B, 0x6123, 0x2001]  # the new time begins at 0
+    words += [0x8000 | 500, 0x2001, 0x8000 | 500, 0x2001, 0x8000 | 501, 0x2001]
+    events, _, report = decode(raw(tmp_path, words))
     assert [e[0] for e in events] == [10 << 12, 11 << 12 | 0x123, 500 << 12, 500 << 12, 501 << 12]
-    assert (counts.time_glitches, counts.time_gaps) == (0, 1)
+    assert damage(report) == {"time_gap": 1}
+    assert (report.spans[0].t_start_us, report.spans[0].t_end_us) == (11 << 12 | 0x123, 500 << 12)
 
 
 def test_a_writer_that_leaves_idle_time_out_is_read(tmp_path: Path) -> None:
-    highs = [10, 25, 90, 300, 4000, 4090, 5 + 4096, 800 + 4096]
+    highs = [*range(3800, 4000, 25), 4010, 4070, 5 + 4096, 60 + 4096]
     words = [w for high in highs for w in (0x8000 | high & 0xFFF, 0x0000, 0x2001)]
-    events, _, counts = decode(raw(tmp_path, words))
+    events, _, report = decode(raw(tmp_path, words))
     assert [e[0] >> 12 for e in events] == highs
-    assert counts.time_glitches == 0
+    assert damage(report) == {"time_gap": len(highs) - 1}
 
 
 @pytest.mark.parametrize("start_us", [0, 4096 * 3 + 17, (1 << 24) - 5000])
@@ -143,10 +158,11 @@ def test_what_is_written_is_read_back_exactly(tmp_path: Path, start_us: int) -> 
     path = tmp_path / "events.raw"
     n_words = write_evt3(path, events, triggers, width=1280, height=720, header_extra={"serial_number": "7"})
     opened = open_events(path)
-    blocks = list(opened.blocks())
-    assert np.array_equal(np.concatenate([b.events for b in blocks]), events)
+    stream = opened.stream()
+    assert np.array_equal(np.concatenate([chunk.events.unpack() for chunk in stream]), events)
     assert np.array_equal(opened.triggers(), triggers)
-    assert blocks[-1].counts == EventCounts(events=5000, triggers=50)
+    assert (stream.report.events, stream.report.triggers, damage(stream.report)) == (5000, 50, {})
+    assert (stream.report.t_first_us, stream.report.t_last_us) == (events["t"][0], events["t"][-1])
     assert opened.header["serial_number"] == "7"
     assert (opened.width, opened.height) == (1280, 720)
     assert opened.t_shift_us == max((min(events["t"][0], triggers["t"][0]) >> 12) - 1, 0) << 12
@@ -179,20 +195,29 @@ def test_block_borders_decide_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     del data[-9_000:-5_000]
     path.write_bytes(data)
     whole = decode(path)
-    monkeypatch.setattr(evt3, "_EVENTS", 13)
-    monkeypatch.setattr(evt3, "_TRIGGERS", 1)
-    assert decode(path) == whole
+    for n_words in (evt3.LOOKAHEAD + 2, evt3.LOOKAHEAD + 3):
+        monkeypatch.setattr(evt3, "_WORDS", n_words)
+        assert decode(path) == whole
 
 
 def test_a_jump_is_not_decided_before_the_words_that_confirm_it_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evt3, "_WORDS", evt3._LOOKAHEAD + 3)
-    idle = [0xE000] * (evt3._LOOKAHEAD - 4)
-    words = [0x8001, 0x0000, 0x2001, *idle, 0x8500, *[0x2002] * 9, 0x8001, 0x2003]  # 0x8500 is the block's 4th last
-    events, _, counts = decode(raw(tmp_path, words))
+    monkeypatch.setattr(evt3, "_WORDS", evt3.LOOKAHEAD + 3)
+    idle = [0xE000] * (evt3.LOOKAHEAD - 4)
+    words = [
+        *[0x8001] * 9,
+        0x0000,
+        0x2001,
+        *idle,
+        0x8500,
+        *[0x2002] * 9,
+        0x8001,
+        0x2003,
+    ]  # 0x8500 is the block's 4th last
+    events, _, report = decode(raw(tmp_path, words))
     assert {e[0] >> 12 for e in events} == {1}
-    assert counts.time_glitches == 1
+    assert damage(report) == {"time_glitch": 1}
 
 
 def test_two_readings_give_the_same_blocks(tmp_path: Path) -> None:
@@ -200,21 +225,22 @@ def test_two_readings_give_the_same_blocks(tmp_path: Path) -> None:
     path = tmp_path / "events.raw"
     write_evt3(path, events, triggers, width=1280, height=720)
     opened = open_events(path)
-    for one, two in zip(opened.blocks(), opened.blocks(), strict=True):
-        assert np.array_equal(one.events, two.events)
+    for one, two in zip(opened.stream(), opened.stream(), strict=True):
+        assert np.array_equal(one.events.unpack(), two.events.unpack())
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_noise_never_breaks_the_reader_nor_leaves_the_sensor(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    words = [0x8001, *rng.integers(0, 1 << 16, 20_000).tolist()]
-    events, _, counts = decode(raw(tmp_path, words))
+    words = [*[0x8001] * 9, *rng.integers(0, 1 << 16, 20_000).tolist()]
+    events, _, report = decode(raw(tmp_path, words))
     array = np.array(events)
-    assert counts.events == len(events) > 0
+    assert len(events) > 0
     assert array[:, 1].max() < 1280
     assert array[:, 2].max() < 720
-    high = array[:, 0] >> 12
-    assert (np.diff(high) >= 0).all()
+    # every jump of the clock is in the report: what is left of a thousand random times is a step now and then
+    assert (np.diff(array[:, 0] >> 12) <= 1).all()
+    assert report.repaired > 1000
 
 
 def test_times_out_of_order_are_not_written(tmp_path: Path) -> None:
@@ -259,18 +285,18 @@ def test_the_shared_sessions_decode_to_their_truth(shared_data: Path, name: str)
     opened = open_events(folder / "events.raw")
     assert opened.t_shift_us == truth["raw_base_us"]
     sums = np.zeros(4, np.int64)
-    first, last, triggers = None, 0, []
-    for block in opened.blocks():
-        e = block.events
-        first = e["t"][0] if first is None else first
-        last = e["t"][-1]
-        triggers.append(block.triggers)
+    triggers = []
+    stream = opened.stream()
+    for chunk in stream:
+        e = chunk.events.unpack()
+        triggers.append(chunk.triggers)
         sums += [
             (e["t"] - opened.t_shift_us).sum(), e["x"].sum(dtype=int), e["y"].sum(dtype=int), e["p"].sum(dtype=int),
         ]  # fmt: skip
-    assert block.counts == EventCounts(events=truth["event_count"], triggers=truth["trigger_edges"])
+    report = stream.report
+    assert (report.events, report.triggers, damage(report)) == (truth["event_count"], truth["trigger_edges"], {})
     assert sums.tolist() == [truth["sum_t_us"], truth["sum_x"], truth["sum_y"], truth["event_count_on"]]
-    assert (first, last) == (truth["first_event_raw_us"], truth["last_event_raw_us"])
+    assert (report.t_first_us, report.t_last_us) == (truth["first_event_raw_us"], truth["last_event_raw_us"])
     edges = np.concatenate(triggers)
     assert int(edges["p"].sum()) == truth["triggers_rising"]
     if len(edges):

@@ -1,19 +1,51 @@
-"""Write EVT3 RAW files: the inverse of `evt3`, for synthetic recordings and tests."""
+"""Write EVT3 RAW files, block by block or at once: the inverse of `evt3`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
-from au3dmm.io.atomic import write_bytes
+from au3dmm.io.events.raw_writer import CONFIRM, SLACK, Columns, RawWriter
 
 _REPEAT_US = 16  # cameras repeat TIME_HIGH this often
 _WRAP_US = 1 << 24
+
+_HIGH, _LOW, _ROW, _REPEATED = range(4)
+
+
+class Evt3Writer(RawWriter):
+    """Writes EVT3; see `EventWriter`.
+
+    The 24 bits of its clock wrap every 16.8 s. A recording that begins later keeps its times if `clock_start_us` is
+    given, which must lie in the first turn: the time words in between are written, 488 bytes for each second.
+    """
+
+    format = "EVT3"
+    version = "3.0"
+    word = "<u2"
+    last_input = 15
+
+    def _start(self, start_us: int) -> NDArray[np.int64]:
+        """See `RawWriter`."""
+        if not 0 <= start_us < _WRAP_US:
+            raise SessionError(
+                f"{self.path}: starts at {start_us} us; EVT3 clocks start between 0 and {_WRAP_US - 1} us"
+            )
+        return np.array([(start_us >> 12) - 1, -1, -1, -1], np.int64)
+
+    def _encode(
+        self, events: Columns, triggers: Columns, i: int, k: int, state: NDArray[np.int64], words: NDArray[Any]
+    ) -> tuple[int, int, int]:
+        """See `RawWriter`."""
+        (t, x, y, p), (at, inputs, edges) = events, triggers
+        n, i, k = _encode(t, x, y, p, at, inputs, edges, i, k, state, words)
+        return int(n), int(i), int(k)
 
 
 def write_evt3(
@@ -52,94 +84,88 @@ def write_evt3(
     OutputError
         If the file cannot be written.
     """
-    _check(path, events, triggers, width, height)
-    times = np.concatenate([events["t"], triggers["t"]])
-    steps = int((times.max() >> 12) - (times.min() >> 12)) if len(times) else 0
-    # at most TIME_HIGH, TIME_LOW, row and column for each event; one more TIME_HIGH for every 4096 us
-    words = np.empty(4 * len(events) + 3 * len(triggers) + steps + 1, "<u2")
-    t, x, y, p = (events[name].astype(np.int64) for name in ("t", "x", "y", "p"))
-    trigger_t, trigger_id, trigger_p = (triggers[name].astype(np.int64) for name in ("t", "id", "p"))
-    n = int(_encode(t, x, y, p, trigger_t, trigger_id, trigger_p, words))
-    fields = {"evt": "3.0", "format": f"EVT3;height={height};width={width}", "geometry": f"{width}x{height}"}
-    fields |= dict(header_extra or {})
-    lines = [f"% {key} {fields[key]}\n" for key in sorted(fields)]
-    write_bytes(path, "".join([*lines, "% end\n"]).encode("ascii") + words[:n].tobytes())
-    return n
+    with Evt3Writer(path, width=width, height=height, header=header_extra) as out:
+        check_order(path, events, triggers)
+        out.append(events, triggers)
+    return out.words
 
 
-def _check(path: Path, events: NDArray[np.void], triggers: NDArray[np.void], width: int, height: int) -> None:
-    if not (0 < width <= 2048 and 0 < height <= 2048):
-        raise SessionError(f"{path}: sensor {width}x{height}, EVT3 holds 1x1 to 2048x2048")
+def check_order(path: Path, events: NDArray[np.void], triggers: NDArray[np.void]) -> None:
+    """Refuse times that go back.
+
+    Raises
+    ------
+    SessionError
+        Naming the first.
+    """
     for name, stream in (("events", events), ("triggers", triggers)):
-        t = stream["t"]
-        if not len(t):
-            continue
-        back = np.flatnonzero(np.diff(t) < 0)
+        back = np.flatnonzero(np.diff(stream["t"]) < 0)
         if len(back):
             raise SessionError(f"{path}: {name} go back in time at number {back[0] + 1}; sort them by t")
-        if stream["p"].max() > 1:
-            raise SessionError(f"{path}: {name} with p = {stream['p'].max()}, expected 0 or 1")
-    first = min((int(stream["t"][0]) for stream in (events, triggers) if len(stream)), default=0)
-    if not 0 <= first < _WRAP_US:
-        raise SessionError(f"{path}: starts at {first} us; EVT3 clocks start between 0 and {_WRAP_US - 1} us")
-    if len(events) and (events["x"].max() >= width or events["y"].max() >= height):
-        raise SessionError(
-            f"{path}: events up to ({events['x'].max()}, {events['y'].max()}) do not fit a {width}x{height} sensor"
-        )
-    if len(triggers) and triggers["id"].max() > 15:
-        raise SessionError(f"{path}: trigger id {triggers['id'].max()}, EVT3 has 0 to 15")
 
 
 @njit(cache=True, nogil=True)
-def _encode(et, ex, ey, ep, tt, ti, tp, words):  # type: ignore[no-untyped-def]
-    """Fill words, return how many; events of equal time keep their order."""
-    n = i = k = 0
-    high = low = row = repeated = -1
-    while i < et.shape[0] or k < tt.shape[0]:
-        now = et[i] if k == tt.shape[0] or (i < et.shape[0] and et[i] <= tt[k]) else tt[k]
-        if high < 0:
-            high = (now >> 12) - 1
-        if now >> 12 == high and now - repeated >= _REPEAT_US:
+def _encode(et, ex, ey, ep, tt, ti, tp, i, k, state, words):  # type: ignore[no-untyped-def]
+    """Fill words as far as there is room; return how many, and the numbers of the next event and the next trigger."""
+    n = 0
+    room = words.shape[0] - SLACK
+    high, low, row, repeated = state[_HIGH], state[_LOW], state[_ROW], state[_REPEATED]
+    while n < room and (i < et.shape[0] or k < tt.shape[0]):
+        now = et[i] if k == tt.shape[0] or (i < et.shape[0] and et[i] < tt[k]) else tt[k]
+        target = now >> 12
+        if target == high and now - repeated >= _REPEAT_US:
             words[n] = 0x8000 | (high & 0xFFF)
             n += 1
             repeated = now
-        while high < now >> 12:  # every step is written, so that a reader never meets a jump
+        if target < high:
+            high = target
+            for _ in range(CONFIRM):
+                words[n] = 0x8000 | (high & 0xFFF)
+                n += 1
+            low = -1
+            repeated = now
+        while high < target and n < room:  # every step is written, so that a reader never meets a jump
             high += 1
             words[n] = 0x8000 | (high & 0xFFF)
             n += 1
             low = -1
             repeated = now
+        if high < target:
+            break
         if now & 0xFFF != low:
             low = now & 0xFFF
             words[n] = 0x6000 | low
             n += 1
-        while k < tt.shape[0] and tt[k] == now:
-            words[n] = 0xA000 | (ti[k] << 8) | tp[k]
+        while n < room and k < tt.shape[0] and tt[k] == now:
+            words[n] = 0xA000 | (np.int64(ti[k]) << 8) | np.int64(tp[k])
             n += 1
             k += 1
-        while i < et.shape[0] and et[i] == now:
+        if k < tt.shape[0] and tt[k] == now:
+            break
+        while n < room and i < et.shape[0] and et[i] == now:
+            x, p = np.int64(ex[i]), np.int64(ep[i])
             if ey[i] != row:
-                row = ey[i]
+                row = np.int64(ey[i])
                 words[n] = row
                 n += 1
             mask = np.int64(1)
+            last = x
             j = i + 1
-            while (
-                j < et.shape[0] and et[j] == now and ey[j] == row and ep[j] == ep[i]
-                and ex[j] > ex[j - 1] and ex[j] < ex[i] + 32
-            ):  # fmt: skip
-                mask |= np.int64(1) << (ex[j] - ex[i])
+            while j < et.shape[0] and et[j] == now and ey[j] == row and ep[j] == p and last < ex[j] < x + 32:
+                last = np.int64(ex[j])
+                mask |= np.int64(1) << (last - x)
                 j += 1
             if j - i >= 3:
                 # always the whole triple: some readers assume it
-                words[n] = 0x3000 | (ep[i] << 11) | ex[i]
+                words[n] = 0x3000 | (p << 11) | x
                 words[n + 1] = 0x4000 | (mask & 0xFFF)
                 words[n + 2] = 0x4000 | ((mask >> 12) & 0xFFF)
                 words[n + 3] = 0x5000 | (mask >> 24)
                 n += 4
                 i = j
             else:
-                words[n] = 0x2000 | (ep[i] << 11) | ex[i]
+                words[n] = 0x2000 | (p << 11) | x
                 n += 1
                 i += 1
-    return n
+    state[_HIGH], state[_LOW], state[_ROW], state[_REPEATED] = high, low, row, repeated
+    return n, i, k

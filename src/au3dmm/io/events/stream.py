@@ -1,73 +1,129 @@
-"""What every event format is turned into: blocks of events and triggers on the camera's unshifted clock."""
+"""What every event format is turned into: chunks of events and triggers on the camera's unshifted clock."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# t: us on the unshifted camera clock; x, y: px, (0, 0) top left; p: 1 brighter, 0 darker
-EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("p", np.uint8)], align=True)
+from au3dmm.core.packed_events import EVENT_DTYPE, PackedEvents
+from au3dmm.core.painting import NOT_YET, paint_until
+from au3dmm.io.events.report import EventFileReport
+
 # id: trigger input; p: 1 rising edge, 0 falling edge
 TRIGGER_DTYPE = np.dtype([("t", np.int64), ("id", np.uint8), ("p", np.uint8)], align=True)
 
 
 @dataclass(frozen=True)
-class EventCounts:
-    """What was found in an event file up to some point.
-
-    Attributes
-    ----------
-    events, triggers : int
-        Delivered.
-    dropped_before_start : int
-        Events and triggers before the stream had said its time, and events before it had said their place.
-    dropped_out_of_range : int
-        Events outside the sensor.
-    time_gaps : int
-        Times the clock went on by more than 4096 us at once: lost data, or a writer that leaves idle time out.
-    time_glitches : int
-        Time words that the next time word contradicted; ignored.
-    unknown_words : int
-        Words of reserved kinds; ignored.
-    trailing_bytes : int
-        Bytes at the end that make no whole word.
-    """
-
-    events: int = 0
-    triggers: int = 0
-    dropped_before_start: int = 0
-    dropped_out_of_range: int = 0
-    time_gaps: int = 0
-    time_glitches: int = 0
-    unknown_words: int = 0
-    trailing_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Block:
+class Chunk:
     """Events and triggers of one stretch of a file, in the file's order.
 
     Attributes
     ----------
-    events : (N,) array of EVENT_DTYPE
-        Times may step back by a few us where the camera's do.
+    events : PackedEvents
+        All inside the sensor. Its arrays are overwritten by the next chunk: use or copy them before.
     triggers : (M,) array of TRIGGER_DTYPE
-    counts : EventCounts
-        From the start of the file to the end of this block.
+        Free to keep.
     """
 
-    events: NDArray[np.void]
+    events: PackedEvents
     triggers: NDArray[np.void]
-    counts: EventCounts
 
 
-class EventFile(Protocol):
-    """An open event file: a replaceable part, one class per format."""
+class EventStream(ABC):
+    """One pass over an event file: an iterator of chunks that knows what it has met so far.
+
+    A format's class sets `width` and implements `__next__` and `report`. Either iterate over a stream or paint from
+    it, not both.
+
+    Attributes
+    ----------
+    width : int
+        Of the sensor, px.
+    """
+
+    width: int
+    _rest: PackedEvents | None = None  # of the chunk that is being painted
+    _next_run = 0
+    _now_us = NOT_YET
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    @abstractmethod
+    def __next__(self) -> Chunk:
+        """Return the next chunk; StopIteration after the last.
+
+        Raises
+        ------
+        SessionError
+            If the file cannot be read.
+        """
+
+    @property
+    @abstractmethod
+    def report(self) -> EventFileReport:
+        """What was found from the start of the file to the end of the last chunk."""
+
+    def paint(self, buffer: NDArray[np.uint8], until_us: int) -> int:
+        """Paint the events that come next, as long as their running time is before `until_us`.
+
+        The last event of a pixel wins. An event that is earlier than the one before it (cameras step back by a few us)
+        counts at the time of the one before.
+
+        Parameters
+        ----------
+        buffer : (GUARD + height * width,) uint8 array
+            See `au3dmm.core.painting.frame_buffer`; 255 is painted for brighter, 0 for darker.
+        until_us : int
+            End of the time painted, excluded, us on the unshifted camera clock.
+
+        Returns
+        -------
+        int
+            Events painted; after the end of the file 0.
+
+        Raises
+        ------
+        SessionError
+            If the file cannot be read.
+        """
+        painted = 0
+        while True:
+            if self._rest is None:
+                chunk = next(self, None)
+                if chunk is None:
+                    return painted
+                self._rest, self._next_run = chunk.events, 0
+            self._next_run, self._now_us, n = paint_until(
+                self._rest, self._next_run, self._now_us, until_us, buffer, self.width
+            )
+            painted += n
+            if self._next_run < len(self._rest.run_us):
+                return painted
+            self._rest = None
+
+
+class EventFile(ABC):
+    """An open event file: a replaceable part, one class per format; `au3dmm.io.events.open_events` makes it.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+        ``EVT3``, ``EVT2``, ...
+    width, height : int
+        Sensor, px.
+    header : mapping
+        What the file says of itself, by name.
+    t_shift_us : int
+        What the vendor's SDK subtracts from all times.
+    """
 
     path: Path
     format: str
@@ -76,14 +132,30 @@ class EventFile(Protocol):
     header: Mapping[str, str]
     t_shift_us: int
 
-    def blocks(self) -> Iterator[Block]:
-        """Decode the file from its start, block by block, in bounded memory; at least one block."""
-        ...
+    @abstractmethod
+    def stream(self) -> EventStream:
+        """Read the file from its start in bounded memory, however large it is.
+
+        Raises
+        ------
+        SessionError
+            If the file cannot be opened.
+        """
 
     def triggers(self) -> NDArray[np.void]:
-        """Return all triggers of the file, (M,) array of TRIGGER_DTYPE."""
-        ...
+        """Return all triggers of the file, (M,) array of TRIGGER_DTYPE; decodes the whole file."""
+        found = [chunk.triggers for chunk in self.stream()]
+        return np.concatenate(found) if found else np.zeros(0, TRIGGER_DTYPE)
 
     def describe(self) -> dict[str, Any]:
         """Return what the file says of itself, for the metadata of what is made from it."""
-        ...
+        return {
+            "format": self.format,
+            "width": self.width,
+            "height": self.height,
+            "t_shift_us": self.t_shift_us,
+            "header": dict(self.header),
+        }
+
+
+__all__ = ["EVENT_DTYPE", "TRIGGER_DTYPE", "Chunk", "EventFile", "EventStream"]

@@ -1,0 +1,105 @@
+"""Open an event recording: its content says which format it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from au3dmm.errors import SessionError, os_reason
+from au3dmm.io.events.header import HEAD_BYTES, RawHeader, parse_header, recognise
+from au3dmm.io.events.stream import EventFile
+
+_READABLE = "a RAW file (EVT3, EVT2, EVT2.1), DAT, HDF5, AEDAT4 or NPZ"
+
+
+def open_events(path: Path | str, width: int | None = None, height: int | None = None) -> EventFile:
+    """Open an event file; its content says which format it is, not its name.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file. Of an HDF5 file that holds several recordings, ``FILE#GROUP`` names one, for example
+        ``indoor.h5#/prophesee/right``.
+    width, height : int, optional
+        Sensor as the session's manifest states it, px; needed where the file does not say.
+
+    Returns
+    -------
+    EventFile
+        Times are on the camera's unshifted clock.
+
+    Raises
+    ------
+    SessionError
+        If the file is missing, empty, of an unknown format or of one that cannot be read, holds no events, or its
+        sensor size is unknown.
+    """
+    path, group = split_group(Path(path))
+    try:
+        with path.open("rb") as f:
+            head = f.read(HEAD_BYTES)
+    except OSError as err:
+        raise SessionError(f"{path}: cannot be read: {os_reason(err)}") from err
+    if not head:
+        raise SessionError(f"{path}: empty (0 bytes), expected an event recording")
+    header = parse_header(head)
+    name = recognise(head, header)
+    if name is None:
+        raise SessionError(
+            f"{path}: not a known event format: starts with {head[:12]!r}; expected {_READABLE}; a RAW file begins with"
+            " header lines such as '% evt 3.0' or '% format EVT3;height=720;width=1280'"
+        )
+    if group is not None and name != "HDF5":
+        raise SessionError(f"{path}: {name}, which has no groups; leave #{group} out")
+    return _open(name, path, header, width, height, group)
+
+
+def split_group(path: Path) -> tuple[Path, str | None]:
+    """Return the file and the group that ``FILE#GROUP`` names; a file whose own name has a # is left whole.
+
+    Examples
+    --------
+    >>> split_group(Path("absent.h5"))
+    (PosixPath('absent.h5'), None)
+    """
+    name, mark, group = str(path).rpartition("#")
+    if mark and group and not path.exists() and Path(name).exists():
+        return Path(name), group
+    return path, None
+
+
+def _open(
+    name: str, path: Path, header: RawHeader, width: int | None, height: int | None, group: str | None
+) -> EventFile:
+    # readers are imported when they are needed: some bring compiled code, others libraries that are optional
+    if name == "EVT3":
+        from au3dmm.io.events.evt3 import Evt3File
+
+        return Evt3File(path, header, width, height)
+    if name == "EVT2":
+        from au3dmm.io.events.evt2 import Evt2File
+
+        return Evt2File(path, header, width, height)
+    if name == "EVT2.1":
+        from au3dmm.io.events.evt21 import Evt21File
+
+        return Evt21File(path, header, width, height)
+    if name == "DAT":
+        from au3dmm.io.events.dat import DatFile
+
+        return DatFile(path, header, width, height)
+    if name == "HDF5":
+        from au3dmm.io.events.hdf5 import open_hdf5
+
+        return open_hdf5(path, width, height, group)
+    if name == "AEDAT4":
+        from au3dmm.io.events.aedat4 import Aedat4File
+
+        return Aedat4File(path, width, height, group)
+    if name == "NPZ":
+        from au3dmm.io.events.npz import NpzFile
+
+        return NpzFile(path, width, height)
+    raise SessionError(
+        f"{path}: {name} is recognised but cannot be read; expected {_READABLE}: convert it with the software that"
+        " wrote it"
+    )
