@@ -6,6 +6,7 @@ it is an index into an image with rows of 2048 (`STRIDE`).
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,10 @@ STRIDE = 2048
 
 EVENT_DTYPE = np.dtype([("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("p", np.uint8)], align=True)
 """t: us on the unshifted camera clock; x, y: px, (0, 0) top left; p: 1 brighter, 0 darker."""
+# compiled code writes an event as two words of 64 bits: t, and x, y, p from the lowest bit on
+assert EVENT_DTYPE.fields is not None
+assert [EVENT_DTYPE.fields[name][1] for name in "txyp"] == [0, 8, 10, 12], "events are 16 bytes"
+assert sys.byteorder == "little", "au3dmm reads events on little-endian machines only"
 
 
 @dataclass(frozen=True)

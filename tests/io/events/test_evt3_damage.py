@@ -124,6 +124,9 @@ def test_damage_of_any_kind_is_survived_and_told(tmp_path: Path, how: str, start
             assert painted == len(array)
             assert stream.report.to_dict() == report.to_dict()
             assert len(buffer) == GUARD + WIDTH * HEIGHT
+            stream = file.stream()
+            assert [event for block in stream.arrays() for event in block.tolist()] == array.tolist()
+            assert stream.report == report
         if how in ("bits", "time words", "garbage", "insertion", "zeros"):
             # what comes after the damage is what was there
             n = 300

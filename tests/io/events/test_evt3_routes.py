@@ -123,6 +123,16 @@ def test_undamaged_words_are_decoded_as_the_format_has_it(tmp_path_factory, seed
         assert (stream.report.t_first_us, stream.report.t_last_us) == (events[0][0], events[-1][0])
 
 
+@given(st.integers(0, 1 << 30), st.integers(0, 400))
+@settings(max_examples=100, deadline=None)
+def test_arrays_decoded_directly_are_those_of_the_chunks(tmp_path_factory, seed: int, n: int) -> None:
+    path = tmp_path_factory.mktemp("evt3") / "a.raw"
+    stream, other = stream_of(path, clean_words(seed, n)), open_events(path).stream()
+    events = [event for block in stream.arrays() for event in block.tolist()]
+    assert events == [event for chunk in other for event in chunk.events.unpack().tolist()]
+    assert stream.report == other.report
+
+
 @given(st.integers(0, 1 << 30), st.integers(0, 400), st.sampled_from([1, 7, 999, 4096, 9000]))
 @settings(max_examples=150, deadline=None)
 def test_frames_decoded_directly_are_those_painted_from_events(tmp_path_factory, seed: int, n: int, step: int) -> None:

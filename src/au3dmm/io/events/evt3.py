@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from au3dmm.io.events.evt3_decoder import decode
 from au3dmm.io.events.evt3_words import FIRST, LAST, LOOKAHEAD, LOW, NOT_YET, START, TIME_WORDS
 from au3dmm.io.events.header import RawHeader, sensor_size
 from au3dmm.io.events.records import RecordStream
-from au3dmm.io.events.stream import EventFile
+from au3dmm.io.events.stream import EVENT_DTYPE, EventFile
 
 _WORDS = 1 << 17  # read at once: 256 KiB
 _FOREVER = int(np.iinfo(np.int64).max)
@@ -60,14 +60,23 @@ class Evt3Stream(RecordStream):
         edges: NDArray[np.int64],
     ) -> tuple[int, int, int, int]:
         """Decode words; see `RecordStream.decode`."""
-        used, e, s, k, _ = self._run(block, final, at_byte, _FOREVER, None)
+        used, e, s, k, _ = self._run(block, final, at_byte, _FOREVER, None, self._packed)
         return used, e, s, k
+
+    def arrays(self) -> Iterator[NDArray[np.void]]:
+        """Decode straight into arrays; see `EventStream.arrays`. Triggers are counted, not kept."""
+        out = np.empty((12 * _WORDS, 2), np.uint64)  # only what is filled takes memory
+        while self._fill():
+            used, e, _, k, _ = self._run(*self._unread(), _FOREVER, None, out)
+            self._advance(used, e, k)
+            if e:
+                yield out[:e].reshape(-1).view(EVENT_DTYPE)
 
     def paint(self, buffer: NDArray[np.uint8], until_us: int) -> int:
         """Decode straight into a frame of polarities; see `EventStream.paint`. Triggers are counted, not kept."""
         painted, stop = 0, False
         while not stop and self._fill():
-            used, e, _, k, stop = self._run(*self._unread(), until_us, buffer)
+            used, e, _, k, stop = self._run(*self._unread(), until_us, buffer, self._packed)
             self._advance(used, e, k)
             painted += e
         return painted
@@ -91,11 +100,17 @@ class Evt3Stream(RecordStream):
         return int(self._state[START])
 
     def _run(
-        self, block: NDArray[np.uint8], final: bool, at_byte: int, until: int, frame: NDArray[np.uint8] | None
+        self,
+        block: NDArray[np.uint8],
+        final: bool,
+        at_byte: int,
+        until: int,
+        frame: NDArray[np.uint8] | None,
+        out: NDArray[np.uint32] | NDArray[np.uint64],
     ) -> tuple[int, int, int, int, bool]:
         used, e, s, k, stop = decode(
             block.view("<u2"), final, at_byte, self._state, self.damage.counts, self.damage.rows,
-            self.file.width, self.file.height, until, frame, self._packed, self._run_us, self._run_at, self._edges,
+            self.file.width, self.file.height, until, frame, out, self._run_us, self._run_at, self._edges,
         )  # fmt: skip
         self.t_first_us, self.t_last_us = int(self._state[FIRST]), int(self._state[LAST])
         self.time_words = int(self._state[TIME_WORDS])

@@ -46,6 +46,8 @@ def _by_kind(value: int, **kinds: int) -> NDArray[np.uint32]:
 
 _IS_EVENT = _by_kind(0, k2=1)
 _IS_TIME = _by_kind(0, k6=1)
+_TIME_MASK = _by_kind(0, k6=0xFFF)
+_TIME_KEEP = np.array([0xFFFF_FFFF_FFFF_F000 if kind == 6 else 0xFFFF_FFFF_FFFF_FFFF for kind in range(16)], np.uint64)
 _VALUE_MASK = _by_kind(0x7FF, k8=0xFFF)
 _EVENT_MASK = _by_kind(0, k2=0xFFFFFFFF)
 _ROW_MASK = _by_kind(0, k0=0x7FF)
@@ -87,7 +89,8 @@ def decode(words, final, at_byte, state, counts, spans, width, height, until, fr
     frame : (GUARD + height * width,) uint8 array or None
         To be painted: 255 and 0 for brighter and darker, at ``GUARD + y * width + x``.
     packed, run_us, run_at : arrays
-        To be filled if `frame` is None: at least 12 W, W + 2 and W + 3 values; runs begin with number 1.
+        To be filled if `frame` is None: at least 12 W, W + 2 and W + 3 values; runs begin with number 1. If `packed` is
+        (12 W, 2) uint64, it gets events as arrays of EVENT_DTYPE hold them (time; x, y and p), and there are no runs.
     edges : (W, 3) int64 array
         To be filled: time, input and edge of triggers.
 
@@ -99,14 +102,13 @@ def decode(words, final, at_byte, state, counts, spans, width, height, until, fr
     n = words.shape[0]
     i = e = s = k = 0
     stop = wait = False
-    if frame is None:
-        run_us[0] = NOT_YET
-        run_at[0] = 0
+    run_us[0] = NOT_YET
+    run_at[0] = 0
     while i < n and not stop and not wait:
         # the first event, and whatever is late, is left to the careful one
         placed = state[FIRST] != NOT_YET and 0 <= state[ROW] < height
         if placed and state[HIGH] >= state[TOP] - 1:
-            if frame is None and run_us[s] != time_of(state):
+            if frame is None and packed.ndim == 1 and run_us[s] != time_of(state):
                 s += 1
                 run_us[s] = time_of(state)
                 run_at[s] = e
@@ -115,8 +117,7 @@ def decode(words, final, at_byte, state, counts, spans, width, height, until, fr
             words, i, final, at_byte, state, counts, spans, width, height, until, frame, packed, run_us, run_at, e, s,
             edges, k,
         )  # fmt: skip
-    if frame is None:
-        run_at[s + 1] = e
+    run_at[s + 1] = e
     time_words = np.uint32(0)
     for j in range(i):
         time_words += np.uint32(words[j] >> 12 == 0x8)
@@ -129,7 +130,13 @@ def _plain(words, i0, state, width, height, until, frame, packed, run_us, run_at
     """Decode plain words; return the place of the first that is not, events and runs so far."""
     high = U(state[HIGH] & 0xFFF)
     hi = state[HIGH] << 12
-    stride = U(STRIDE) if frame is None else U(width)
+    if frame is not None:
+        stride = U(width)
+    elif packed.ndim == 2:
+        stride = U(1 << 16)
+    else:
+        stride = U(STRIDE)
+    now = np.uint64(time_of(state))
     row = U(state[ROW]) * stride
     base = U(state[BASE]) if state[BASE] != NOT_YET else _NO_BASE
     sign = U(state[SIGN])
@@ -151,14 +158,18 @@ def _plain(words, i0, state, width, height, until, frame, packed, run_us, run_at
         value = (word ^ same[kind]) & _VALUE_MASK[kind]
         if value < limit[kind]:
             p = (word >> U(11)) & U(1)
-            if frame is None:
+            if frame is not None:
+                # words that are no event write into the guard
+                frame[(row + value + U(GUARD)) & _EVENT_MASK[kind]] = np.uint8(0) - np.uint8(p)
+            elif packed.ndim == 2:
+                packed[e, 0] = now
+                packed[e, 1] = np.uint64(row + value) | (np.uint64(p) << N(32))
+                now = np.uint64(word & _TIME_MASK[kind]) | (now & _TIME_KEEP[kind])
+            else:
                 packed[e] = ((row | value) << U(1)) | p
                 run_us[s + N(1)] = hi | np.int64(word & U(0xFFF))
                 run_at[s + N(1)] = e
                 s += N(_IS_TIME[kind])
-            else:
-                # words that are no event write into the guard
-                frame[(row + value + U(GUARD)) & _EVENT_MASK[kind]] = np.uint8(0) - np.uint8(p)
             e += N(_IS_EVENT[kind])
             row = (word & _ROW_MASK[kind]) * stride + (row & _ROW_KEEP[kind])
         elif kind == U(4) or kind == U(5):
@@ -166,14 +177,20 @@ def _plain(words, i0, state, width, height, until, frame, packed, run_us, run_at
             if base + lanes > end:
                 break
             mask = word & ((U(1) << lanes) - U(1))
-            if frame is None:
+            # lanes left over repeat the first, which costs less than to leave them out
+            if frame is not None:
+                at = row + base + U(GUARD) if mask != U(0) else U(0)
+                for j in range(12):
+                    frame[at + U(_PLACES[mask, j])] = np.uint8(0) - np.uint8(sign)
+            elif packed.ndim == 2:
+                fields = np.uint64(row + base) | (np.uint64(sign) << N(32))
+                for j in range(12):
+                    packed[e + N(j), 0] = now
+                    packed[e + N(j), 1] = fields + np.uint64(_PLACES[mask, j])
+            else:
                 at = ((row + base) << U(1)) | sign
                 for j in range(12):
                     packed[e + N(j)] = at + (U(_PLACES[mask, j]) << U(1))
-            else:
-                at = row + base + U(GUARD) if mask != U(0) else U(0)
-                for j in range(12):  # lanes left over repeat the first, which costs less than to leave them out
-                    frame[at + U(_PLACES[mask, j])] = np.uint8(0) - np.uint8(sign)
             e += N(_BITS[mask])
             base += lanes
         elif kind == U(3):
@@ -190,31 +207,17 @@ def _plain(words, i0, state, width, height, until, frame, packed, run_us, run_at
                     e += N(_BITS[one & U(0xFFF)]) + N(_BITS[two & U(0xFFF)]) + N(_BITS[three & U(0xFF)])
                     base += U(32)
                     i += N(3)
-        elif kind == U(6):
-            now = hi | np.int64(word & U(0xFFF))
-            if near_end:
-                over = now >= until
-                limit[2] = 0 if over else width
-                end = U(0) if over else U(width)
-            if frame is None:
-                s += N(1)
-                run_us[s] = now
-                run_at[s] = e
+        elif kind == U(6):  # close to the end of the time
+            over = (hi | np.int64(word & U(0xFFF))) >= until
+            limit[2] = 0 if over else width
+            end = U(0) if over else U(width)
         else:
             break
         i += N(1)
-    if frame is None:
-        state[LOW] = run_us[s] & 0xFFF  # every low time has opened a run
-        if e > N(e0):
-            last = s
-            while run_at[last] == e:
-                last -= N(1)
-            state[LAST] = run_us[last]
-    else:
-        low = state[LOW]
-        if e > N(e0):
-            state[LAST] = hi | _last_low(words, i0, np.int64(i), low, True)
-        state[LOW] = _last_low(words, i0, np.int64(i), low, False)
+    low = state[LOW]
+    if e > N(e0):
+        state[LAST] = hi | _last_low(words, i0, np.int64(i), low, True)
+    state[LOW] = _last_low(words, i0, np.int64(i), low, False)
     state[ROW] = np.int64(row // stride)
     state[BASE] = np.int64(base) if base < _NO_BASE else NOT_YET
     state[SIGN] = np.int64(sign)

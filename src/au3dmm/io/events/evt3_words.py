@@ -69,7 +69,7 @@ def decode_carefully(  # type: ignore[no-untyped-def]
                     if kind != 0x2:
                         state[BASE] = x
                     return i, e, s, k, True, False
-                if frame is None and run_us[s] != now:
+                if frame is None and packed.ndim == 1 and run_us[s] != now:
                     s += 1
                     run_us[s] = now
                     run_at[s] = e
@@ -78,10 +78,13 @@ def decode_carefully(  # type: ignore[no-untyped-def]
                         if x >= width:
                             note(spans, counts, OUTSIDE_SENSOR, here, here + 2, now, now, 1)
                         else:
-                            if frame is None:
-                                packed[e] = (y << 12) | (x << 1) | p
-                            else:
+                            if frame is not None:
                                 frame[GUARD + y * width + x] = 255 * p
+                            elif packed.ndim == 2:
+                                packed[e, 0] = now
+                                packed[e, 1] = (y << 16) | x | (p << 32)
+                            else:
+                                packed[e] = (y << 12) | (x << 1) | p
                             e += 1
                             if state[FIRST] == NOT_YET:
                                 state[FIRST] = now

@@ -55,19 +55,24 @@ def read_events(
     stream = file.stream()
     found = np.empty(0, EVENT_DTYPE)
     n = 0
-    for chunk in stream:
-        events = within(chunk.events, start_us, end_us)
+    everything = start_us is None and end_us is None
+    for events in stream.arrays() if everything else _cut(stream, start_us, end_us):
         if n + len(events) > len(found):
             # `resize` would copy as well, and fill the rest with zeros
             larger = np.empty(_room(stream, file.path, n + len(events)), EVENT_DTYPE)
             larger[:n] = found[:n]
             found = larger
-        events.unpack(found[n : n + len(events)])
+        found[n : n + len(events)] = events
         n += len(events)
-        if is_past(chunk.events, end_us):
-            break
     stream.report.check(file.path)
     return found[:n]
+
+
+def _cut(stream: EventStream, start_us: int | None, end_us: int | None) -> Iterator[NDArray[np.void]]:
+    for chunk in stream:
+        yield within(chunk.events, start_us, end_us).unpack()
+        if is_past(chunk.events, end_us):
+            return
 
 
 def _room(stream: EventStream, path: Path, n: int) -> int:

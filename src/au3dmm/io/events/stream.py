@@ -70,6 +70,22 @@ class EventStream(ABC):
     def report(self) -> EventFileReport:
         """What was found from the start of the file to the end of the last chunk."""
 
+    def arrays(self) -> Iterator[NDArray[np.void]]:
+        """Yield the events that come next, block by block, as (N,) arrays of EVENT_DTYPE.
+
+        An array is overwritten by the next one: use or copy it before. Triggers are left out.
+
+        Raises
+        ------
+        SessionError
+            If the file cannot be read.
+        """
+        out = np.empty(0, EVENT_DTYPE)
+        for chunk in self:
+            if len(chunk.events) > len(out):
+                out = np.empty(len(chunk.events), EVENT_DTYPE)
+            yield chunk.events.unpack(out)
+
     def paint(self, buffer: NDArray[np.uint8], until_us: int) -> int:
         """Paint the events that come next, as long as their running time is before `until_us`.
 
