@@ -1,7 +1,8 @@
-"""Keep what numba has compiled where it can be kept, and forget it when the code has changed.
+"""Keep what numba compiles in a folder of its own for each state of our sources.
 
 numba knows a compiled function by the file it stands in, not by the functions it calls: after an update of one file it
-would go on running, within functions of the others, what that file used to say.
+would go on running, within functions of the others, what that file used to say. A process that was started before the
+update keeps its own folder, and so cannot leave old code to those started after it.
 """
 
 from __future__ import annotations
@@ -10,61 +11,67 @@ import atexit
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
-_MARK = ".compiled-from"
+_ROOMS = ("core", "io", "synthetic")  # where compiled functions are
+_PREFIX = "au3dmm-numba-"
+_KEPT_S = 30 * 24 * 3600
 
 
 def prepare() -> None:
-    """Choose a place for compiled functions, and forget those of other sources; called before numba is imported."""
-    if "NUMBA_CACHE_DIR" in os.environ:
-        return
-    if os.access(_PACKAGE, os.W_OK):
-        _forget_stale()
-    elif not os.access(os.path.expanduser("~"), os.W_OK):
-        # installed in a read-only place and used by someone without a home: numba would have nowhere to go
-        folder = tempfile.mkdtemp(prefix="au3dmm-numba-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        os.environ["NUMBA_CACHE_DIR"] = folder
+    """Tell numba where to keep compiled functions; called before it is imported."""
+    folder = _home()
+    name = _PREFIX + _digest()
+    place = os.path.join(folder, name)
+    os.environ["NUMBA_CACHE_DIR"] = place
+    if "numba" in sys.modules:  # it has read its environment already
+        sys.modules["numba"].config.CACHE_DIR = place
+    _remove_old(folder, name)
 
 
-def _forget_stale() -> None:
-    digest = hashlib.sha256()
-    compiled = []
-    for path, stat in sorted(_files(_PACKAGE), key=lambda pair: pair[0]):
-        if path.endswith((".nbi", ".nbc")):
-            compiled.append(path)
-        elif path.endswith(".py"):
-            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    mark = os.path.join(_PACKAGE, "__pycache__", _MARK)
-    try:
-        with open(mark, encoding="ascii") as f:
-            if f.read() == digest.hexdigest():
-                return
-    except (OSError, UnicodeDecodeError):
-        pass
-    for path in compiled:
+def _home() -> str:
+    """Return the folder of those folders: the user's choice, beside the sources, in the user's home, or a new one."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR", "")
+    if os.path.basename(chosen).startswith(_PREFIX):  # of the process that started this one
+        return os.path.dirname(chosen)
+    for folder in (chosen, os.path.join(_PACKAGE, "__pycache__"), os.path.expanduser("~/.cache/au3dmm")):
         try:
-            os.unlink(path)
+            os.makedirs(folder, exist_ok=True)
         except OSError:
-            return  # somebody else's, or in use; the mark stays as it is, so that it is tried again
-    try:
-        os.makedirs(os.path.dirname(mark), exist_ok=True)
-        with open(f"{mark}.{os.getpid()}", "w", encoding="ascii") as f:
-            f.write(digest.hexdigest())
-        os.replace(f"{mark}.{os.getpid()}", mark)
-    except OSError:
-        return
-
-
-def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    for entry in os.scandir(folder):
-        try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            elif entry.name.endswith((".py", ".nbi", ".nbc")):
-                yield entry.path, entry.stat()
-        except FileNotFoundError:  # removed meanwhile by another process that does the same
             continue
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = tempfile.mkdtemp(prefix="au3dmm-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for room in _ROOMS:
+        for path, stat in sorted(_sources(os.path.join(_PACKAGE, room))):
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _sources(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+    for entry in os.scandir(folder):
+        if entry.name.endswith(".py"):
+            yield entry.path, entry.stat()
+        elif entry.name != "__pycache__" and entry.is_dir(follow_symlinks=False):
+            yield from _sources(entry.path)
+
+
+def _remove_old(folder: str, name: str) -> None:
+    """Remove what sources of long ago were compiled to."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith(_PREFIX) and entry.name != name:
+            try:
+                if time.time() - entry.stat().st_mtime > _KEPT_S:
+                    shutil.rmtree(entry.path, ignore_errors=True)
+            except OSError:
+                continue

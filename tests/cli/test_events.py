@@ -13,7 +13,7 @@ from raw_files import HEIGHT, WIDTH, camera_events, camera_triggers, evt2_words,
 
 KEYS = [
     *("format", "width", "height", "events", "triggers", "t_first_us", "t_last_us", "t_shift_us"),
-    *("dropped", "repaired", "truncated", "damage", "spans"),
+    *("dropped", "repaired", "truncated", "refused", "damage", "spans"),
 ]
 
 

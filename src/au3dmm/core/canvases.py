@@ -18,6 +18,7 @@ from au3dmm.core.window_events import Part
 _NOTHING = 128  # of a polarity frame, half way between darker (0) and brighter (255)
 _FULL = 65535  # time surfaces are averaged in steps of 1 / 65535, and stored in steps of 1 / 255
 _COUNT_STEP = 0.25  # events; cells that share pixels hold parts of events
+_MOST_HALF = float(np.finfo(np.float16).max)
 _OUTSIDE = 1 << 29  # beyond the end of any image, and two of them still fit 32 bits
 
 
@@ -264,8 +265,9 @@ class VoxelCanvas(_SumCanvas):
         cells = np.ascontiguousarray(self._cells[: self._bins, :-1, :-1])
         values = np.zeros(cells.shape, np.float16)
         some = np.flatnonzero(cells != 0)  # most are nothing, and rounding to 16 bits is slow
-        values.reshape(-1)[some] = cells.reshape(-1)[some] / (self._grid.area_weight * self._length)
-        return self._grid.enlarge(values), 0
+        exact = cells.reshape(-1)[some] / (self._grid.area_weight * self._length)
+        values.reshape(-1)[some] = np.clip(exact, -_MOST_HALF, _MOST_HALF)
+        return self._grid.enlarge(values), int(np.count_nonzero(np.abs(exact) > _MOST_HALF))
 
 
 class BinaryCanvas(Canvas):

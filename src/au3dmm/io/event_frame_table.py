@@ -157,7 +157,7 @@ def read_event_frame_info(path: Path) -> EventFrameInfo:
     return _opened(path)[1]
 
 
-def read_clip(path: Path, first: int, n: int, *, as_float: bool = False) -> NDArray[Any]:
+def read_clip(path: Path | str, first: int, n: int, *, as_float: bool = False) -> NDArray[Any]:
     """Read frames ``first`` to ``first + n - 1``.
 
     Only the row groups that hold them are read. What a file says of itself is kept for the next call, so that reading
@@ -165,7 +165,7 @@ def read_clip(path: Path, first: int, n: int, *, as_float: bool = False) -> NDAr
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         A table of event frames.
     first, n : int
         Which frames; `first` is an ``event_frame_index``.
@@ -182,6 +182,7 @@ def read_clip(path: Path, first: int, n: int, *, as_float: bool = False) -> NDAr
     SchemaError
         If the file is missing, cut short or no table of event frames, or does not have these frames.
     """
+    path = Path(path)
     footer, info, starts = _opened(path)
     if n < 0 or not 0 <= first <= info.n_frames - n:
         raise SchemaError(f"{path}: frames {first} to {first + n - 1} asked for, there are 0 to {info.n_frames - 1}")

@@ -181,7 +181,7 @@ def _measure(
     n = 0
     for n, frame in enumerate(frames, 1):
         if progress is not None and n % _REPORT_EVERY == 0:
-            progress(n, frames.n_expected)
+            progress(0, None)  # the stage counts events, not frames: say that it is alive
         if frame.image is None:
             continue
         height, width = frame.image.shape[:2]
@@ -193,8 +193,6 @@ def _measure(
         times.append(frame.t_rgb_us)
         if moved is not None:
             rows.append(moved)
-    if progress is not None:
-        progress(n, frames.n_expected)
     if not rows:
         raise SessionError(f"{frames.source}: {len(times)} frames can be decoded, expected two or more")
     return np.array(times, np.int64), np.stack(rows, axis=2), thresholds

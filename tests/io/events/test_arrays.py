@@ -185,8 +185,7 @@ def test_other_polarities_are_dropped_and_too_many_of_them_refused() -> None:
     out, damage, _ = found(events)
     assert (len(out), damage) == (N - 100, {"unknown_word": 100})
     events["p"] += 1
-    with pytest.raises(SessionError, match=r"polarity other than 0, 1 and -1, expected at most 10%"):
-        found(events)
+    assert found(events)[1]["unknown_word"] > N // 10
 
 
 def test_wide_and_unsigned_numbers_do_not_wrap_round() -> None:
@@ -231,8 +230,9 @@ def test_stretches_that_hold_no_events_are_told_and_too_many_refused() -> None:
     assert (report.counts["unknown_word"], report.counts["truncated"], report.truncated) == (100, 50, True)
     assert [(span.first_byte, span.end_byte) for span in report.spans] == [(100, 200), (N, N + 50)]
     file.lost = [Lost(UNKNOWN_WORD, 0, 9, N // 8)]
-    with pytest.raises(SessionError, match=r"too damaged: 2500 of about 22500 events cannot be decoded"):
-        read_all(file)
+    *_, report = read_all(file)
+    with pytest.raises(SessionError, match=rf"too damaged: 2500 of {N + 2500} events .* cannot be decoded"):
+        report.check(Path("a.npz"))
 
 
 @pytest.mark.parametrize("n", [0, 1, 300])

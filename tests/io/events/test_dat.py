@@ -9,6 +9,7 @@ import pytest
 
 from au3dmm.errors import SessionError
 from au3dmm.io.events import dat, open_events
+from au3dmm.io.events.report import LATE_US
 from container_files import read_all
 from raw_files import HEIGHT, WIDTH, camera_events, check_mutants, damage, dat_bytes, decode
 
@@ -101,7 +102,7 @@ def test_a_clock_that_goes_back_drops_what_is_late_until_it_has_caught_up(tmp_pa
     events = camera_events(4000, 400_000)[::10]
     events["t"][200:] -= 100_000
     found, _, report = read_all(open_events(written(tmp_path, dat_bytes(events))))
-    late = (np.arange(400) >= 200) & (events["t"] < events["t"][199] - 4096)
+    late = (np.arange(400) >= 200) & (events["t"] < events["t"][199] - LATE_US)
     assert np.array_equal(found, events[~late])
     assert damage(report) == {"late": int(late.sum()), "time_gap": 1}
 

@@ -9,6 +9,7 @@ import pytest
 
 from au3dmm.errors import SessionError
 from au3dmm.io.events import evt2, evt2_decoder, open_events
+from au3dmm.io.events.report import LATE_US
 from container_files import read_all
 from raw_files import (
     HEIGHT,
@@ -146,7 +147,7 @@ def test_lost_data_is_a_gap_that_the_following_time_words_confirm(tmp_path: Path
 def test_a_clock_that_goes_back_drops_what_is_late_until_it_has_caught_up(tmp_path: Path) -> None:
     steps = [*range(1000, 1200), *range(1050, 1300)]
     events, _, report = decode(raw(tmp_path, [*streams(steps)]))
-    late = 1199 - 1050 - 4096 // 64
+    late = 1199 - 1050 - LATE_US // 64
     assert damage(report) == {"late": late, "time_gap": 1}
     assert [e[0] // 64 for e in events] == [*range(1000, 1200), *range(1050 + late, 1300)]
 

@@ -147,6 +147,17 @@ def test_a_file_that_is_mostly_noise_is_refused(tmp_path: Path) -> None:
         stream.report.check(path)
 
 
+def test_words_of_no_known_kind_count_as_lost(tmp_path: Path) -> None:
+    path = tmp_path / "a.raw"
+    events = camera_file(path, 0)
+    with path.open("ab") as f:
+        f.write(np.full(len(events), 0x9999, "<u2").tobytes())
+    stream = open_events(path).stream()
+    assert sum(len(chunk.events) for chunk in stream) == len(events)
+    with pytest.raises(SessionError, match=rf"too damaged: {len(events)} of {2 * len(events)} events"):
+        stream.report.check(path)
+
+
 def test_a_recording_that_grows_while_it_is_read_ends_where_it_was_when_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.raw"
     events = camera_file(path, 0)

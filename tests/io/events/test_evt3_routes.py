@@ -154,6 +154,13 @@ def test_frames_decoded_directly_are_those_painted_from_events(tmp_path_factory,
         assert (stream.report.t_first_us, stream.report.t_last_us) == (events[0][0], events[-1][0])
 
 
+def test_an_event_that_is_dropped_does_not_end_a_window(tmp_path: Path) -> None:
+    # at 10 us (1, 1); at 30 us outside the sensor; then, the camera stepping back, at 15 us (2, 1)
+    words = [*[0x8000] * 9, 0x0001, 0x600A, 0x2001, 0x601E, 0x2000 | WIDTH, 0x600F, 0x2002]
+    stream = stream_of(tmp_path / "a.raw", np.array(words, np.uint16))
+    assert [stream.paint(frame_buffer(HEIGHT, WIDTH), end) for end in (20, 40)] == [2, 0]
+
+
 def run(words: np.ndarray, plainly: bool) -> tuple[list[tuple[int, ...]], list[list[int]], DamageLog, np.ndarray]:
     """Decode words, with or without the function for plain ones."""
     n = len(words)

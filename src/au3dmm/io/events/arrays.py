@@ -16,7 +16,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from au3dmm.core.packed_events import STRIDE, PackedEvents
-from au3dmm.errors import SessionError
 from au3dmm.io.events.damage import UNKNOWN_US, DamageLog, note
 from au3dmm.io.events.report import (
     LATE,
@@ -24,7 +23,6 @@ from au3dmm.io.events.report import (
     OUTSIDE_SENSOR,
     TIME_GAP,
     TIME_GLITCH,
-    TOO_DAMAGED,
     UNKNOWN_WORD,
     EventFileReport,
 )
@@ -221,8 +219,6 @@ class ArrayStream(EventStream):
             self._ended = block is None
             n, s = self._pack(block or self._kept)
             triggers = self._triggers_until(None if block is None else int(self._state[_TOP]))
-            if block is None:
-                self._check()
             if n or len(triggers):
                 return Chunk(PackedEvents(self._words[:n], self._run_us[:s], self._run_at[: s + 1]), triggers)
         raise StopIteration
@@ -282,15 +278,6 @@ class ArrayStream(EventStream):
         triggers, self._pending = self._pending[due], self._pending[~due]
         self._n_triggers += len(triggers)
         return triggers
-
-    def _check(self) -> None:
-        """Refuse a file of which too much could not be decoded, which `EventFileReport.check` does not look at."""
-        lost = int(self._damage.counts[UNKNOWN_WORD])
-        if lost > TOO_DAMAGED * (self._n_seen + lost):
-            raise SessionError(
-                f"{self._file.path}: too damaged: {lost} of about {self._n_seen + lost} events cannot be decoded or"
-                f" have a polarity other than 0, 1 and -1, expected at most {TOO_DAMAGED:.0%}; copy the file again"
-            )
 
 
 @njit(cache=True, nogil=True)

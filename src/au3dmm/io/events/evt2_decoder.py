@@ -32,7 +32,7 @@ HIGH, FIRST_HIGH, TIME_WORDS, BEGUN, T_FIRST, T_LAST = range(6)
 _TURN = 1 << 28  # steps of 64 us
 _SPARSE = 1 << 20  # steps (67 s) that a writer may leave out
 _ALONE = 1 << 12  # steps (0.26 s) that a last time word, which nothing follows, may go on by
-_GAP = LATE_US >> 6  # steps beyond which time that was left out is told
+_GAP = 4096 >> 6  # steps beyond which time that was left out is told
 
 U, N = np.uint32, np.uint64  # unsigned: numba would test each signed index for being negative
 
@@ -46,7 +46,7 @@ def decode(  # type: ignore[no-untyped-def]
     Events outside the sensor are never written; nor are events and triggers that are more than `report.LATE_US` behind
     the latest event. A TIME_HIGH that is neither the present one nor the next is held until the `FOLLOWING` time words
     after it, within `LOOKAHEAD` words, agree with it (`time_words.believed`); so is the first one of all. It is a gap
-    if, after the first event or trigger, the clock goes back by it, or on by more than `report.LATE_US`.
+    if, after the first event or trigger, the clock goes back by it, or on by more than 4096 us.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def decode_carefully(  # type: ignore[no-untyped-def]
             elif state[HIGH] < state[TOP] - 1:
                 note(spans, counts, LATE, here, here + 2, now, now, _bits(mask))
             elif mask:
-                if now >= until:
+                if now >= until and x < width and mask & ((1 << min(width - x, 12)) - 1):  # one that is not dropped
                     if kind != 0x2:
                         state[BASE] = x
                     return i, e, s, k, True, False

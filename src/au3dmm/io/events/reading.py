@@ -13,7 +13,7 @@ from au3dmm.errors import ConfigError
 from au3dmm.io.events.open import open_events
 from au3dmm.io.events.records import RecordStream
 from au3dmm.io.events.report import LATE_US
-from au3dmm.io.events.stream import EVENT_DTYPE, EventFile, EventStream
+from au3dmm.io.events.stream import EVENT_DTYPE, TRIGGER_DTYPE, EventFile, EventStream
 
 SETTLED_US = 2 * LATE_US
 """After an event that is later than a time by this much, no event before that time comes any more."""
@@ -105,9 +105,14 @@ def read_triggers(path: Path | str, *, width: int | None = None, height: int | N
     Raises
     ------
     SessionError
-        If the file cannot be read.
+        If the file cannot be read, or is too damaged (`EventFileReport.check`).
     """
-    return open_events(path, width, height).triggers()
+    file = open_events(path, width, height)
+    stream = file.stream()
+    found = [chunk.triggers for chunk in stream]
+    if stream.report.events:  # triggers alone are a recording, too
+        stream.report.check(file.path)
+    return np.concatenate(found) if found else np.zeros(0, TRIGGER_DTYPE)
 
 
 def slice_events(

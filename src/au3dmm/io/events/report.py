@@ -20,8 +20,9 @@ from au3dmm.errors import SessionError
 TOO_DAMAGED = 0.1
 """Share of events dropped as outside or late, or of time words ignored, above which a file is refused."""
 
-LATE_US = 4096
-"""How far the clock may step back before events count as late, us; cameras step back by up to 11 us."""
+LATE_US = 8192
+"""How far the clock may step back before events count as late, us: two steps of EVT3's high time. Cameras step back by
+up to 11 us. EVT3's own reader counts in whole steps, and drops a little earlier."""
 
 MAX_SPANS = 200
 """Damaged stretches that a report lists; more are only counted."""
@@ -70,7 +71,8 @@ class EventFileReport:
     events, triggers : int
         Delivered.
     t_first_us, t_last_us : int or None
-        Earliest and latest event, us on the unshifted camera clock; None without events.
+        Earliest and latest event, us on the unshifted camera clock; None without events. In EVT3 the first and the last
+        of the file: cameras step back by a few us.
     t_shift_us : int
         What the vendor's SDK subtracts from all times.
     counts : dict
@@ -116,6 +118,7 @@ class EventFileReport:
             "dropped": self.dropped,
             "repaired": self.repaired,
             "truncated": self.truncated,
+            "refused": self.refusal(),
             "damage": dict(self.counts),
             "spans": [asdict(span) for span in self.spans],
         }
@@ -126,21 +129,28 @@ class EventFileReport:
         Raises
         ------
         SessionError
-            If nothing was delivered, or more than `TOO_DAMAGED` of the events or time words was lost.
+            If nothing was delivered, or more than `TOO_DAMAGED` of events and words, or of time words, was lost.
         """
+        if reason := self.refusal():
+            raise SessionError(f"{path}: {reason}")
+
+    def refusal(self) -> str | None:
+        """Return why a file like this is refused, or None."""
         if not self.events:
-            raise SessionError(
-                f"{path}: no events ({self.triggers} triggers, {self.dropped} events dropped of which"
+            return (
+                f"no events ({self.triggers} triggers, {self.dropped} events dropped of which"
                 f" {self.counts['outside_sensor']} outside the {self.width}x{self.height} sensor), expected an event"
                 " recording"
             )
-        lost = self.counts["outside_sensor"] + self.counts["late"]
+        lost = sum(self.counts[kind] for kind in (*_DROPPED, "unknown_word"))
+        where = f"events lie outside the {self.width}x{self.height} sensor, come late, or cannot be decoded"
         for n, of, what in (
-            (lost, self.events + lost, f"events lie outside the {self.width}x{self.height} sensor or come late"),
+            (lost, self.events + lost, where),
             (self.repaired, self.time_words, "time words contradict those after them"),
         ):
             if n > TOO_DAMAGED * of:
-                raise SessionError(
-                    f"{path}: too damaged: {n} of {of} {what}, expected at most {TOO_DAMAGED:.0%}; check the sensor's"
-                    " size and the copy of the file, or cut out a good part with `au3dmm events cut`"
+                return (
+                    f"too damaged: {n} of {of} {what}, expected at most {TOO_DAMAGED:.0%}; check the sensor's size and"
+                    " the copy of the file, or cut out a good part with `au3dmm events cut`"
                 )
+        return None

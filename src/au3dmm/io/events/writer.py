@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
 from au3dmm.io.atomic import atomic_path
+from au3dmm.io.events.report import LATE_US
 from au3dmm.io.events.stream import EVENT_DTYPE, TRIGGER_DTYPE
 
-BACK_US = 1_000_000
-"""How far times may step back: readers believe the clock that far."""
+BACK_US = LATE_US
+"""How far times may step back: what is later than that, readers drop."""
 
 
 class EventWriter(ABC):
