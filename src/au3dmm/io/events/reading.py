@@ -60,9 +60,10 @@ def read_events(
         if n + len(events) > len(found):
             # `resize` would copy as well, and fill the rest with zeros
             larger = np.empty(_room(stream, file.path, n + len(events)), EVENT_DTYPE)
-            larger[:n] = found[:n]
+            larger[:n].view(np.uint64)[:] = found[:n].view(np.uint64)
             found = larger
-        found[n : n + len(events)] = events
+        # numpy copies structured values field by field, and words of 64 bits at once
+        found[n : n + len(events)].view(np.uint64)[:] = events.view(np.uint64)
         n += len(events)
     stream.report.check(file.path)
     return found[:n]
