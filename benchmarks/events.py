@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -101,12 +102,12 @@ class Ours:
         return n
 
 
-class Peer:
+class Peer(ABC):
     """A library that gives blocks of t, x, y, p."""
 
+    @abstractmethod
     def events(self, path: Path) -> Iterator[tuple[np.ndarray, ...]]:
         """Yield t, x, y and p of one block after the other."""
-        raise NotImplementedError
 
     def blocks(self, path: Path) -> Iterator[int]:
         """Go through the file; yield how many events each block has."""

@@ -94,21 +94,13 @@ class DatStream(RecordStream):
         self._state = np.array([-1, 0, UNKNOWN_US, UNKNOWN_US], np.int64)
         self._following = np.zeros(FOLLOWING, np.int64)
 
-    def decode(
-        self,
-        block: NDArray[np.uint8],
-        final: bool,
-        at_byte: int,
-        packed: NDArray[np.uint32],
-        run_us: NDArray[np.int64],
-        run_at: NDArray[np.int64],
-        edges: NDArray[np.int64],
-    ) -> tuple[int, int, int, int]:
+    def decode(self, block: NDArray[np.uint8], final: bool, at_byte: int) -> tuple[int, int, int, int]:
         """Decode records; see `RecordStream`."""
         words = block[: len(block) // 8 * 8].view("<u4")
         used, e, s, k = _decode(
             words, self._triggers, *self._bits, final, at_byte, self._state, self.damage.rows, self.damage.counts,
-            self.file.width, self.file.height, packed, run_us, run_at, edges, self._following,
+            self.file.width, self.file.height, self._packed, self._run_us, self._run_at, self._edges,
+            self._following,
         )  # fmt: skip
         self.t_first_us, self.t_last_us = int(self._state[_T_FIRST]), int(self._state[_T_LAST])
         self.time_words = int(self._state[_READ])

@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.errors import SessionError
 from au3dmm.io.events.damage import UNKNOWN_US
-from au3dmm.io.events.evt2_decoder import FIRST_HIGH, HIGH, LOOKAHEAD, T_FIRST, T_LAST, TIME_WORDS, decode
+from au3dmm.io.events.evt2_decoder import FIRST_HIGH, LOOKAHEAD, T_FIRST, T_LAST, TIME_WORDS, decode
 from au3dmm.io.events.header import RawHeader, sensor_size, stated_order
 from au3dmm.io.events.records import RecordStream
 from au3dmm.io.events.stream import EventFile
@@ -61,16 +60,7 @@ class Evt2Stream(RecordStream):
         self._state = np.array([-1, -1, 0, 0, UNKNOWN_US, UNKNOWN_US], np.int64)
         self._following = np.zeros(FOLLOWING, np.int64)
 
-    def decode(
-        self,
-        block: NDArray[np.uint8],
-        final: bool,
-        at_byte: int,
-        packed: NDArray[np.uint32],
-        run_us: NDArray[np.int64],
-        run_at: NDArray[np.int64],
-        edges: NDArray[np.int64],
-    ) -> tuple[int, int, int, int]:
+    def decode(self, block: NDArray[np.uint8], final: bool, at_byte: int) -> tuple[int, int, int, int]:
         """Decode words; see `RecordStream`."""
         halves = block[: len(block) // (4 * self._lanes) * 4 * self._lanes].view("<u4").reshape(-1, self._lanes)
         if self._swapped:
@@ -79,26 +69,13 @@ class Evt2Stream(RecordStream):
         masks = halves[:, 1 - self._upper] if self._lanes == 2 else None
         used, e, s, k = decode(
             words, masks, final, at_byte, self._state, self.damage.rows, self.damage.counts,
-            self.file.width, self.file.height, packed, run_us, run_at, edges, self._following,
+            self.file.width, self.file.height, self._packed, self._run_us, self._run_at, self._edges,
+            self._following,
         )  # fmt: skip
         self.t_first_us, self.t_last_us = int(self._state[T_FIRST]), int(self._state[T_LAST])
         self.time_words = int(self._state[TIME_WORDS])
         return 4 * self._lanes * int(used), int(e), int(s), int(k)
 
     def first_high(self) -> int:
-        """Decode until the stream has said its time, and return the first TIME_HIGH.
-
-        Raises
-        ------
-        SessionError
-            If it never does.
-        """
-        n_bytes = self.bytes_left
-        while self._state[HIGH] < 0 and next(self, None) is not None:
-            pass
-        if self._state[HIGH] < 0:
-            raise SessionError(
-                f"{self.file.path}: no events: {n_bytes} bytes after the header without any time word; expected an"
-                f" {self.file.format} stream"
-            )
-        return int(self._state[FIRST_HIGH])
+        """Return the first TIME_HIGH; see `RecordStream.first_known`."""
+        return self.first_known(self._state, FIRST_HIGH)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.errors import SessionError
 from au3dmm.io.events.evt3_decoder import decode
 from au3dmm.io.events.evt3_words import FIRST, LAST, LOOKAHEAD, LOW, NOT_YET, START, TIME_WORDS
 from au3dmm.io.events.header import RawHeader, sensor_size
@@ -49,16 +48,7 @@ class Evt3Stream(RecordStream):
         self._state = np.full(10, NOT_YET, np.int64)
         self._state[[LOW, TIME_WORDS]] = 0
 
-    def decode(
-        self,
-        block: NDArray[np.uint8],
-        final: bool,
-        at_byte: int,
-        packed: NDArray[np.uint32],
-        run_us: NDArray[np.int64],
-        run_at: NDArray[np.int64],
-        edges: NDArray[np.int64],
-    ) -> tuple[int, int, int, int]:
+    def decode(self, block: NDArray[np.uint8], final: bool, at_byte: int) -> tuple[int, int, int, int]:
         """Decode words; see `RecordStream.decode`."""
         used, e, s, k, _ = self._run(block, final, at_byte, _FOREVER, None, self._packed)
         return used, e, s, k
@@ -82,22 +72,8 @@ class Evt3Stream(RecordStream):
         return painted
 
     def first_high(self) -> int:
-        """Decode until the stream has said its time, and return the first TIME_HIGH.
-
-        Raises
-        ------
-        SessionError
-            If it never does.
-        """
-        n_bytes = self.bytes_left
-        while self._state[START] == NOT_YET and next(self, None) is not None:
-            pass
-        if self._state[START] == NOT_YET:
-            raise SessionError(
-                f"{self.file.path}: no events: {n_bytes} bytes after the header without any time word; expected an"
-                " EVT3 stream"
-            )
-        return int(self._state[START])
+        """Return the first TIME_HIGH; see `RecordStream.first_known`."""
+        return self.first_known(self._state, START)
 
     def _run(
         self,

@@ -54,7 +54,7 @@ class RecordStream(EventStream):
         # as many as a block can hold; only what is filled takes memory
         self._packed = np.empty(block_records * events_per_record + 1, np.uint32)
         self._run_us, self._run_at = np.empty(block_records + 2, np.int64), np.empty(block_records + 3, np.int64)
-        self._edges = np.empty((block_records, 3), np.int64)
+        self._edges = np.empty((block_records, 3), np.int64)  # time (us), input and edge of triggers
         self._n_events = self._n_triggers = 0
 
     def __del__(self) -> None:
@@ -62,17 +62,10 @@ class RecordStream(EventStream):
             self._bytes.close()
 
     @abstractmethod
-    def decode(
-        self,
-        block: NDArray[np.uint8],
-        final: bool,
-        at_byte: int,
-        packed: NDArray[np.uint32],
-        run_us: NDArray[np.int64],
-        run_at: NDArray[np.int64],
-        edges: NDArray[np.int64],
-    ) -> tuple[int, int, int, int]:
-        """Decode records; keep `damage`, `t_first_us`, `t_last_us` and `time_words` up to date.
+    def decode(self, block: NDArray[np.uint8], final: bool, at_byte: int) -> tuple[int, int, int, int]:
+        """Decode records into `_packed`, `_run_us` and `_run_at` (a `PackedEvents`, beginning with run 1) and `_edges`.
+
+        `damage`, `t_first_us`, `t_last_us` and `time_words` are kept up to date.
 
         Parameters
         ----------
@@ -82,8 +75,6 @@ class RecordStream(EventStream):
             Whether the file ends with them; otherwise the last of them may be left for the next call.
         at_byte : int
             Where the first of them is in the file.
-        packed, run_us, run_at, edges : arrays
-            To be filled: events and runs of a `PackedEvents`, beginning with run 1; time, input and edge of triggers.
 
         Returns
         -------
@@ -95,7 +86,7 @@ class RecordStream(EventStream):
         """Decode the next block; see `EventStream`."""
         while self._fill():
             block, final, at_byte = self._unread()
-            used, e, s, k = self.decode(block, final, at_byte, self._packed, self._run_us, self._run_at, self._edges)
+            used, e, s, k = self.decode(block, final, at_byte)
             assert used or final, "a block decides more than its last records"
             self._advance(used, e, k)
             if e or k:
@@ -128,6 +119,24 @@ class RecordStream(EventStream):
     def bytes_left(self) -> int:
         """How much of the file has not been read."""
         return self._left
+
+    def first_known(self, state: NDArray[np.int64], index: int) -> int:
+        """Decode until an entry of the state that `decode` keeps is no longer negative, and return it.
+
+        Raises
+        ------
+        SessionError
+            If it never is: the stream does not say its time.
+        """
+        n_bytes = self._left
+        while state[index] < 0 and next(self, None) is not None:
+            pass
+        if state[index] < 0:
+            raise SessionError(
+                f"{self.file.path}: no events: {n_bytes} bytes after the header without any time word; expected an"
+                f" {self.file.format} stream"
+            )
+        return int(state[index])
 
     def _unread(self) -> tuple[NDArray[np.uint8], bool, int]:
         """Return what is left of the block, whether the file ends with it, and where it is in the file."""
