@@ -36,6 +36,16 @@ class OutputError(Au3dmmError):
     """A file that could not be written: disk full, read-only folder, busy session."""
 
 
+class BusyError(OutputError):
+    """A file or folder that another au3dmm is working on at this moment."""
+
+
+class ExecutorError(Au3dmmError):
+    """Workers or a scheduler that are gone while there is work left."""
+
+    exit_code = 3
+
+
 class AssetError(Au3dmmError):
     """Detector weights or a template that are not on this machine."""
 

@@ -2,18 +2,23 @@
 
 import importlib
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from au3dmm.cli.progress import Reporter
 from au3dmm.io.events import read_events, read_triggers, write_evt2, write_evt3
+from container_files import write_dsec
 from raw_files import HEIGHT, WIDTH, camera_events, camera_triggers, evt2_words, header
 
+SIZE = {"width": WIDTH, "height": HEIGHT}
 KEYS = [
     *("format", "width", "height", "events", "triggers", "t_first_us", "t_last_us", "t_shift_us"),
-    *("dropped", "repaired", "truncated", "refused", "damage", "spans"),
+    *("dropped", "repaired", "truncated", "refused", "damage", "spans", "warnings"),
 ]
 
 
@@ -80,9 +85,9 @@ def test_info_tells_damage_and_its_place(au3dmm, damaged):
     )
     assert (info["dropped"], info["repaired"], info["truncated"]) == (1, 1, True)
     for span in info["spans"]:
-        assert f"bytes {span['first_byte']} to {span['end_byte']}" in out
+        assert f"bytes {span['first']} to {span['end']}" in out
     gap = next(span for span in info["spans"] if span["kind"] == "time_gap")
-    assert 4 * 60_000 <= gap["first_byte"] - len(header("2.0")) < 4 * 60_010
+    assert 4 * 60_000 <= gap["first"] - len(header("2.0")) < 4 * 60_010
     assert f"{gap['t_start_us']} us to {gap['t_end_us']} us" in out
 
 
@@ -90,8 +95,68 @@ def test_info_shows_a_recording_that_is_too_damaged_and_says_so(au3dmm, damaged)
     text = damaged.read_bytes().replace(b"320x240", b"100x240")
     damaged.write_bytes(text)
     answer = au3dmm("events", "info", damaged)
+    assert answer.code == 4
+    assert not answer.err
+    assert answer.out.splitlines()[-1].startswith("  refused: too damaged:")
+    answer = au3dmm("events", "info", damaged, "--json")
+    assert answer.code == 4
+    info = json.loads(answer.out)
+    assert list(info) == KEYS
+    assert info["refused"].startswith("too damaged:")
+    assert info["events"] > 500
+
+
+def test_info_of_a_container_tells_places_as_events_and_counts_events(au3dmm, made, tmp_path):
+    x = made[0]["x"].astype(int)
+    x[[700, 2900]] = WIDTH
+    fields = {name: made[0][name] for name in "typ"}
+    np.savez(tmp_path / "a.npz", **fields, x=x, width=WIDTH, height=HEIGHT)
+    answer = au3dmm("events", "info", tmp_path / "a.npz")
     assert answer.code == 0
-    assert "too damaged:" in answer.out.splitlines()[-1]
+    assert "    events 700 to 2901  " in answer.out  # near: told as one
+    assert "bytes" not in answer.out
+    spans = json.loads(au3dmm("events", "info", tmp_path / "a.npz", "--json").out)["spans"]
+    assert {span["unit"] for span in spans} == {"events"}
+    assert (spans[0]["first"], spans[-1]["end"]) == (700, 2901)
+    p = made[0]["p"].astype(int)
+    p[40] = 7
+    np.savez(tmp_path / "a.npz", **{**fields, "x": made[0]["x"], "p": p}, width=WIDTH, height=HEIGHT)
+    assert "1 event  that cannot be decoded: dropped" in au3dmm("events", "info", tmp_path / "a.npz").out
+
+
+def test_info_warns_of_a_name_that_promises_something_else(au3dmm, whole):
+    file = whole.rename(whole.with_suffix(".h5"))
+    answer = au3dmm("events", "info", file)
+    assert answer.code == 0
+    said = "it is named .h5, as HDF5 files are, but holds EVT3"
+    assert f"  warning: {said}\n" in answer.out
+    assert json.loads(au3dmm("events", "info", file, "--json").out)["warnings"] == [said]
+
+
+def test_info_says_that_a_size_was_assumed_and_how_far_events_reach(au3dmm, made, tmp_path):
+    pytest.importorskip("h5py", reason="HDF5 needs h5py")
+    file = write_dsec(tmp_path / "a.h5", made[0])
+    answer = au3dmm("events", "info", file)
+    x, y = (int(made[0][name].max()) for name in "xy")
+    said = "its sensor is assumed to be 640x480 as of DSEC, the file does not say; its events within it reach up to"
+    assert answer.code == 0
+    assert f"  warning: {said} column {x}, row {y}\n" in answer.out
+    assert json.loads(au3dmm("events", "info", file, "--width", 640, "--height", 480, "--json").out)["warnings"] == []
+    events = made[0].copy()
+    events["x"][5] = 1000
+    answer = au3dmm("events", "info", write_dsec(file, events))
+    assert answer.code == 4
+    assert "refused: 1 event, up to column 1000, row " in answer.out
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("argv", [["events", "info", "--json"], ["events", "info"], ["schema", "session"]])
+def test_an_answer_that_cannot_be_written_is_told_in_one_line(whole, argv):
+    command = [sys.executable, "-m", "au3dmm", *argv, *([whole] if argv[0] == "events" else [])]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == ("error: stdout: cannot be written: No space left on device; the answer is not complete\n")
+    assert done.returncode == 4
 
 
 def test_cut_writes_a_part_and_says_what(au3dmm, whole, made, tmp_path):
@@ -138,7 +203,10 @@ def test_a_shift_that_changes_and_a_clock_that_is_rebased_are_told(au3dmm, tmp_p
     late = camera_events(500, 10_000, 913_716_224)
     write_evt2(tmp_path / "late.raw", late, camera_triggers(0, 1), width=WIDTH, height=HEIGHT)
     answer = au3dmm("events", "convert", tmp_path / "late.raw", tmp_path / "b.raw")
-    assert f"readers that shift times subtract 0 us, not {late['t'][0] // 64 * 64} us" in answer.out
+    there = late["t"][0] // 64 * 64
+    source = tmp_path / "late.raw"
+    assert f"times are those of {source}; Prophesee's SDK, which shifts them, subtracts 0 us from them" in answer.out
+    assert f"from them here, and {there} us there\n" in answer.out
     np.savez(
         tmp_path / "a.npz", **{name: late[name] for name in "xyp"}, t=late["t"] + (1 << 50), width=WIDTH, height=HEIGHT
     )
@@ -148,6 +216,12 @@ def test_a_shift_that_changes_and_a_clock_that_is_rebased_are_told(au3dmm, tmp_p
     answer = au3dmm("events", "convert", tmp_path / "a.npz", tmp_path / "c.raw", "--rebase")
     assert answer.code == 0, answer.err
     assert f"us less than in {tmp_path / 'a.npz'}" in answer.out
+    np.savez(tmp_path / "a.npz", **{name: late[name] for name in "xyp"}, t=late["t"] - (1 << 40), **SIZE)
+    answer = au3dmm("events", "convert", tmp_path / "a.npz", tmp_path / "d.raw")
+    assert re.search("--rebase adds [0-9]+ us to all times", answer.error)
+    answer = au3dmm("events", "convert", tmp_path / "a.npz", tmp_path / "d.raw", "--rebase")
+    assert answer.code == 0, answer.err
+    assert re.search(rf"times are [0-9]+ us more than in {tmp_path / 'a.npz'}", answer.out)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +231,30 @@ def test_a_shift_that_changes_and_a_clock_that_is_rebased_are_told(au3dmm, tmp_p
         (["info", "notes.txt"], 4, "not a known event format: starts with b'hello"),
         (["info", "nosize.raw"], 4, "gives no sensor size; .* --width and --height"),
         (["info", "nosize.raw", "--width", "320"], 2, "give both --width and --height, or neither"),
+        (
+            ["info", "whole.raw", "--width", "10", "--height", "10"],
+            2,
+            "file says 320x240, but 10x10 was given \\(--width",
+        ),
+        (["info", "pipe.raw"], 4, "pipe.raw: a pipe or a device, expected a file"),
+        (["info", "word.raw"], 4, "no events: 1 byte after the header without"),
+        (["cut", "whole.raw", "pipe.raw", "--force"], 2, "pipe.raw: a pipe or a device; expected the name of a file"),
+        (
+            ["cut", "whole.raw", "link.raw", "--force"],
+            2,
+            "link.raw: a link to notes.txt, which is neither followed nor",
+        ),
+        (["cut", "whole.raw", "x.raw", "--end", "100us"], 2, "no events to 100 us; its first event is at 5\\d+ us$"),
+        (["cut", "whole.raw", "/proc/x.raw"], 4, "/proc/x.raw: cannot be written: .*; choose another place for it"),
         (["cut", "whole.raw", "whole.raw", "--force"], 2, "the recording itself"),
         (["cut", "whole.raw", "notes.txt"], 2, "cannot be written as .txt"),
         (["cut", "whole.raw", "nosize.raw"], 2, "there already; --force replaces it"),
         (["cut", "whole.raw", "x.raw", "--start", "1:30"], 2, "'1:30' is no time in a recording"),
-        (["cut", "whole.raw", "x.raw", "--start", "99"], 2, "no events from 10400\\d+ us; its events are from"),
+        (
+            ["cut", "whole.raw", "x.raw", "--start", "99"],
+            2,
+            "no events from 10400\\d+ us; its first event is at \\d+ us, and its last",
+        ),
         (["convert", "whole.raw", "x.raw", "--format", "dat"], 2, "'dat' is not one of"),
         (["convert", "whole.raw", "notes.txt/x.raw"], 4, "cannot be written"),
     ],
@@ -170,6 +263,9 @@ def test_what_cannot_be_done_is_told_in_one_line(au3dmm, whole, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("hello, this is no recording\n" * 9)
     (tmp_path / "nosize.raw").write_bytes(b"% evt 3.0\n% end\n" + np.full(9, 0x8001, "<u2").tobytes())
+    (tmp_path / "word.raw").write_bytes(b"% evt 3.0\n% geometry 9x9\n% end\n\0")
+    (tmp_path / "link.raw").symlink_to("notes.txt")
+    os.mkfifo(tmp_path / "pipe.raw")
     before = sorted(path.name for path in tmp_path.iterdir())
     answer = au3dmm("events", *argv)
     assert answer.code == code

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from au3dmm.errors import OutputError
-from au3dmm.io.atomic import atomic_path, folder_lock, remove_leftovers, write_bytes, write_json
+from au3dmm.io.atomic import atomic_path, file_lock, folder_lock, remove_leftovers, write_bytes, write_json
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):
@@ -24,6 +24,29 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         write_half()
     assert path.read_bytes() == b"first"
     assert [p.name for p in path.parent.iterdir()] == ["labels.parquet"]
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path, what in ((pipe, "a pipe"), (tmp_path / "link", "a pipe"), (Path("/dev/null"), "a device")):
+        with pytest.raises(OutputError, match=f"{path}: {what}, which a file cannot take the place of"):
+            write_bytes(path, b"text")
+        with pytest.raises(OutputError, match=f"{path}: {what}"), file_lock(path):
+            pass
+    assert pipe.is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe"]
+    assert not Path("/dev/null").is_file()
+
+
+def test_a_link_is_replaced_and_what_it_points_to_is_not_touched(tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    write_bytes(tmp_path / "link", b"new")
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+    assert ((tmp_path / "link").read_bytes(), (tmp_path / "link").is_symlink()) == (b"new", False)
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):

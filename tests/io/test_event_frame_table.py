@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from au3dmm.core.canvases import Encoding
 from au3dmm.core.event_frames import Windows
 from au3dmm.core.representations import EventFrame
-from au3dmm.errors import SchemaError
+from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io import tables
 from au3dmm.io.event_frame_table import (
     read_clip,
@@ -128,10 +128,31 @@ def test_only_what_is_asked_for_is_read(tmp_path) -> None:
         read_clip(path, 23, 2)
 
 
-@pytest.mark.parametrize(("first", "n"), [(-1, 2), (29, 2), (31, 0), (0, 31), (0, -1)])
+@pytest.mark.parametrize(("first", "n"), [(-1, 2), (29, 2), (31, 0), (0, 31), (-5, 1)])
 def test_frames_that_are_not_there_are_refused(table, first, n) -> None:
-    with pytest.raises(SchemaError, match=f"frames {first} to {first + n - 1} asked for, there are 0 to 29"):
+    with pytest.raises(SchemaError, match=f"{n} frames? from number {first} on asked for, there are 0 to 29"):
         read_clip(table[0], first, n)
+
+
+@pytest.mark.parametrize(
+    ("first", "n", "match"),
+    [
+        (0, -1, "-1 frames from number 0 on asked for, expected 0 or more"),
+        (2.0, 3, r"first is 2\.0, expected a whole number"),
+        (2, 3.5, r"n is 3\.5, expected a whole number"),
+        (True, 3, "first is True, expected a whole number"),
+        (0, np.True_, "n is np.True_, expected a whole number"),
+        (0, "3", "n is '3', expected a whole number"),
+        (None, 3, "first is None, expected a whole number"),
+    ],
+)
+def test_what_is_no_range_of_frames_is_refused(table, first, n, match) -> None:
+    with pytest.raises(ConfigError, match=match):
+        read_clip(table[0], first, n)
+
+
+def test_numpys_whole_numbers_name_frames_too(table) -> None:
+    assert np.array_equal(read_clip(table[0], np.int32(3), np.uint8(4)), read_clip(table[0], 3, 4))
 
 
 def test_a_file_that_is_replaced_is_read_anew(tmp_path) -> None:

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from au3dmm.cli.output import aligned, amount, counted, number, print_json
+from au3dmm.cli.output import aligned, amount, counted, number, print_json, say
 from au3dmm.cli.progress import Reporter, make_reporter
 from au3dmm.errors import ConfigError, SessionError
 
 if TYPE_CHECKING:
     from au3dmm.io.events.editing import Edit, Format, Progress
     from au3dmm.io.events.report import EventFileReport
-    from au3dmm.io.events.stream import EventFile
+    from au3dmm.io.events.stream import Chunk, EventFile
 
 _FILE = click.Path(path_type=Path)
 _FORMATS = click.Choice(("evt3", "evt2", "npz"))
+# what each kind of damage counts, and what became of it
 _DAMAGE = {
     "before_start": ("event", "before the recording has said its time or place: dropped"),
     "outside_sensor": ("event", "outside the sensor: dropped"),
@@ -30,7 +31,15 @@ _DAMAGE = {
     "unknown_word": ("word", "of no known kind: ignored"),
     "truncated": ("byte", "at the end, too few for an event: cut off"),
 }
+_IN_CONTAINERS = {
+    "time_glitch": ("event", "with a time that those after it contradict: dropped"),
+    "time_gap": ("jump", "of the clock where events are lost"),
+    "unknown_word": ("event", "that cannot be decoded: dropped"),
+    "truncated": ("event", "that the file announces, missing at its end"),
+}
 _SPANS_SHOWN = 12
+REFUSED = SessionError.exit_code
+"""Exit code of `events info` for files that every other command refuses."""
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -70,22 +79,39 @@ def _output(command: _F) -> _F:
 @click.argument("file", type=_FILE)
 @_sensor
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def info(file: Path, width: int | None, height: int | None, as_json: bool) -> None:
+def info(file: Path, width: int | None, height: int | None, as_json: bool) -> int:
     """Read FILE to its end, and show its format, sensor, events, triggers, times and damage.
 
-    shift is what Prophesee's SDK subtracts from all times.
+    shift is what Prophesee's SDK subtracts from all times. Exit code 4: other commands refuse FILE; why is in the last
+    line, or "refused" in JSON.
     """
     from au3dmm.io.events.editing import read_through
+    from au3dmm.io.events.open import suffix_warning
 
     opened = _open(file, width, height)
     stream = opened.stream()
     with _progress("info") as tell:
-        for _ in read_through(stream, opened, tell):
-            pass
+        extent = _extent(read_through(stream, opened, tell), measured=bool(opened.assumed_size))
+    report = stream.report
+    warnings = [] if (odd := suffix_warning(opened)) is None else [odd]
+    if opened.assumed_size:
+        warnings.append(f"its sensor is assumed to be {opened.assumed_size}; its events {extent}")
     if as_json:
-        print_json(stream.report.to_dict())
+        print_json({**report.to_dict(), "warnings": warnings})
     else:
-        click.echo(_as_text(opened, stream.report))
+        say(_as_text(opened, report, warnings))
+    return REFUSED if report.refusal() else 0
+
+
+def _extent(chunks: Iterator[Chunk], *, measured: bool) -> str:
+    """Read all chunks; if `measured`, say how far their events reach."""
+    column = row = -1
+    for chunk in chunks:
+        if measured and len(chunk.events):
+            words = chunk.events.words
+            column = max(column, int((words >> 1 & 0x7FF).max()))
+            row = max(row, int((words >> 12).max()))
+    return f"within it reach up to column {column}, row {row}" if column >= 0 else "are none within it"
 
 
 _CUT = """\b
@@ -180,21 +206,25 @@ def _tell(opened: EventFile, edit: Edit, as_json: bool) -> None:
         shift = {"t_shift_us": edit.t_shift_us, "rebased_us": edit.rebased_us}
         print_json({"file": str(edit.path), **what, **shift, "source": edit.source.to_dict()})
         return
-    click.echo(
+    say(
         f"{edit.path}: {edit.format}, {counted(edit.events, 'event')} and {counted(edit.triggers, 'trigger')} from"
         f" {edit.t_first_us} us to {edit.t_last_us} us"
     )
     if edit.rebased_us:
-        click.echo(f"  times are {edit.rebased_us} us less than in {opened.path}")
+        more = "more" if edit.rebased_us < 0 else "less"
+        say(f"  times are {abs(edit.rebased_us)} us {more} than in {opened.path}")
     elif edit.t_shift_us != opened.t_shift_us:
-        click.echo(f"  readers that shift times subtract {edit.t_shift_us} us, not {opened.t_shift_us} us")
+        say(
+            f"  times are those of {opened.path}; Prophesee's SDK, which shifts them, subtracts {edit.t_shift_us} us"
+            f" from them here, and {opened.t_shift_us} us there"
+        )
     damage = _damage_rows(edit.source)
     if damage:
-        click.echo(f"  what was read of {opened.path} is damaged:")
-        click.echo(aligned(damage, indent="    "))
+        say(f"  what was read of {opened.path} is damaged:")
+        say(aligned(damage, indent="    "))
 
 
-def _as_text(opened: EventFile, report: EventFileReport) -> str:
+def _as_text(opened: EventFile, report: EventFileReport, warnings: list[str]) -> str:
     title = f"{opened.path}: {report.format}, {report.width} x {report.height}, {amount(opened.path.stat().st_size)}"
     rows = [("events", str(report.events)), ("triggers", str(report.triggers))]
     if report.t_first_us is not None and report.t_last_us is not None:
@@ -206,11 +236,10 @@ def _as_text(opened: EventFile, report: EventFileReport) -> str:
     rows += [("damage", "none")] if not damage else []
     parts = [title, aligned(rows)]
     if damage:
-        parts += ["  damage", aligned(damage, indent="    "), *_places(opened, report)]
-        try:
-            report.check(opened.path)
-        except SessionError as err:
-            parts.append(f"  {str(err).removeprefix(f'{opened.path}: ')}")
+        parts += ["  damage", aligned(damage, indent="    "), *_places(report)]
+    parts += [f"  warning: {text}" for text in warnings]
+    if reason := report.refusal():
+        parts.append(f"  refused: {reason}")
     return "\n".join(parts)
 
 
@@ -222,16 +251,14 @@ def _rate(n: int, seconds: float) -> str:
 
 
 def _damage_rows(report: EventFileReport) -> list[tuple[str, str]]:
-    return [
-        (counted(n, _DAMAGE[kind][0]), _DAMAGE[kind][1]) for kind, n in report.counts.items() if n and kind in _DAMAGE
-    ]
+    words = _DAMAGE | _IN_CONTAINERS if report.container else _DAMAGE
+    return [(counted(n, words[kind][0]), words[kind][1]) for kind, n in report.counts.items() if n and kind in words]
 
 
-def _places(opened: EventFile, report: EventFileReport) -> list[str]:
-    unit = opened.describe().get("damage_places", "bytes")
+def _places(report: EventFileReport) -> list[str]:
     rows = [
         (
-            f"{unit} {span.first_byte} to {span.end_byte}",
+            f"{span.unit} {span.first} to {span.end}",
             _clock(span.t_start_us, span.t_end_us),
             span.kind,
             str(span.count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import shlex
@@ -13,10 +14,29 @@ from typing import Any
 
 import click
 
+from au3dmm.errors import OutputError, os_reason
+
+
+def say(text: str) -> None:
+    """Print a result on stdout.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, for example because the disk behind it is full; that its reader has seen enough
+        (``head``) is no error.
+    """
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        raise OutputError(f"stdout: cannot be written: {os_reason(err)}; the answer is not complete") from err
+
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object on stdout; see `say`."""
+    say(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_error(argv: Sequence[str], kind: str, message: str, exit_code: int, *, stderr: bool = True) -> None:
@@ -28,7 +48,8 @@ def print_error(argv: Sequence[str], kind: str, message: str, exit_code: int, *,
         else:
             click.echo(f"error: {error['message']}", err=True)
     if "--json" in argv:
-        print_json({"error": error})
+        with contextlib.suppress(OutputError):  # stdout may be what went wrong
+            print_json({"error": error})
 
 
 def _progress_is_json(argv: Sequence[str]) -> bool:

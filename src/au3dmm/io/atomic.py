@@ -6,14 +6,17 @@ import errno
 import fcntl
 import json
 import os
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from au3dmm.errors import OutputError, os_reason
+from au3dmm.errors import BusyError, OutputError, os_reason
 
 _TMP_PREFIX, _TMP_SUFFIX = ".", ".writing"
+_LOOK_S = 0.02
 
 
 def temporary_name(path: Path) -> Path:
@@ -31,11 +34,14 @@ def temporary_name(path: Path) -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to `path`, on any failure remove it.
 
+    A link at `path` is replaced, not what it points to.
+
     Raises
     ------
     OutputError
-        If the folder or file cannot be written (read-only, disk full).
+        If the folder or file cannot be written (read-only, disk full), or there is a pipe or a device.
     """
+    _check_kind(path)
     tmp = temporary_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +62,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         _remove(tmp)
         raise
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse to put a file in the place of what is none: /dev/null, for one, is there for others, too."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # nothing there, or a link to nothing; what else is wrong is told when it is written
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+        raise OutputError(f"{path}: {kind}, which a file cannot take the place of; give the name of a file")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -94,17 +111,46 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def patient_lock(folder: Path, patience_s: float = 60.0) -> Iterator[None]:
+    """Hold `folder_lock`; while another process holds it, wait. For files that many runs write for a moment.
+
+    Raises
+    ------
+    BusyError
+        If it is still held after `patience_s`.
+    OutputError
+        If the folder cannot be written.
+    """
+    until = time.monotonic() + patience_s
+    while True:
+        lock = folder_lock(folder)
+        try:
+            lock.__enter__()
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_S)
+            continue
+        break
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
+
+
+@contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file that is to be written, and may not exist yet; leaves nothing behind.
 
     Raises
     ------
     OutputError
-        If another process holds it, or its folder cannot be written.
+        If another process holds it, its folder cannot be written, or there is a pipe or a device.
     """
+    _check_kind(path)
     lock = path.with_name(f"{_TMP_PREFIX}{path.name}.lock")
     while True:
-        with _lock(lock, path, "another --out FILE") as handle:
+        with _lock(lock, path, "another place for it") as handle:
             if not _is_at(lock, handle):  # removed by the one who held it while we opened it: it locks nobody out
                 continue
             try:
@@ -125,7 +171,7 @@ def _lock(lock: Path, what: Path, way_out: str) -> Iterator[IO[str]]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as err:
-            raise OutputError(f"{what}: another au3dmm is working on it; wait for it") from err
+            raise BusyError(f"{what}: another au3dmm is working on it; wait for it") from err
         except OSError as err:
             raise OutputError(
                 f"{what}: cannot be locked: {os_reason(err)}; choose {way_out}, on another file system"

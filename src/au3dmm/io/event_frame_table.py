@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from au3dmm.core.canvases import Encoding
 from au3dmm.core.event_frames import Windows
 from au3dmm.core.representations import EventFrame
-from au3dmm.errors import SchemaError
+from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.arguments import whole_number
 from au3dmm.io.tables import check_kind, event_frames_schema, read_footer, word_array, write_batches
 
 DTYPES = ("uint8", "uint16", "float16")
@@ -179,13 +180,20 @@ def read_clip(path: Path | str, first: int, n: int, *, as_float: bool = False) -
 
     Raises
     ------
+    ConfigError
+        If `first` or `n` is no whole number, or `n` is negative.
     SchemaError
         If the file is missing, cut short or no table of event frames, or does not have these frames.
     """
     path = Path(path)
+    first, n = whole_number("first", first), whole_number("n", n)
     footer, info, starts = _opened(path)
-    if n < 0 or not 0 <= first <= info.n_frames - n:
-        raise SchemaError(f"{path}: frames {first} to {first + n - 1} asked for, there are 0 to {info.n_frames - 1}")
+    if n < 0:
+        raise ConfigError(f"{path}: {n} frames from number {first} on asked for, expected 0 or more")
+    if not 0 <= first <= info.n_frames - n:
+        asked = f"{n} frame{'' if n == 1 else 's'} from number {first} on"
+        there = f"0 to {info.n_frames - 1}" if info.n_frames else "none"
+        raise SchemaError(f"{path}: {asked} asked for, there are {there}")
     out = np.empty((n, *info.shape), info.dtype)
     if n:
         groups = range(*np.searchsorted(starts, [first, first + n - 1], "right") + (-1, 0))

@@ -3,6 +3,8 @@
 Version history (docs/formats.md describes each column)
 -------------------------------------------------------
 landmarks 1, identity 1, coefficients 1, event_frames 1, labels 1 : first.
+dataset_labels 1, sessions 1, annotations 1 : first; of a whole dataset (io/label_dataset.py, io/sessions_index.py,
+    io/annotations.py).
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
@@ -23,7 +25,10 @@ from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import atomic_path
 
 METADATA_KEY = b"au3dmm"
-SCHEMA_VERSION = {"landmarks": 1, "identity": 1, "coefficients": 1, "event_frames": 2, "labels": 1}
+SCHEMA_VERSION = {
+    **{"landmarks": 1, "identity": 1, "coefficients": 1, "event_frames": 2, "labels": 1},
+    **{"dataset_labels": 1, "sessions": 1, "annotations": 1},
+}
 
 STATUSES = ("ok", "no_face", "low_confidence", "fit_failed", "gap", "no_rgb", "no_events", "decode_error")
 FLAGS = (
@@ -395,8 +400,19 @@ def read_footer(path: Path) -> tuple[pq.FileMetaData, dict[str, Any]]:
         raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
     except pa.ArrowException as err:
         raise SchemaError(f"{path}: not a Parquet file, or cut short: {err}") from err
+    return footer, metadata_of(path, footer)
+
+
+def metadata_of(path: Path, footer: pq.FileMetaData) -> dict[str, Any]:
+    """Return the JSON metadata that au3dmm wrote into the file at `path`, whose footer was read.
+
+    Raises
+    ------
+    SchemaError
+        If there is none.
+    """
     text = (footer.metadata or {}).get(METADATA_KEY)
     if text is None:
         raise SchemaError(f"{path}: Parquet, but not written by au3dmm (no {METADATA_KEY.decode()!r} metadata)")
     value: dict[str, Any] = json.loads(text)
-    return footer, value
+    return value

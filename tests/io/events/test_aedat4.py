@@ -53,7 +53,7 @@ def test_events_and_triggers_are_read(path: Path, codec: str | None) -> None:
     assert not any(report.counts.values())
     assert (file.format, file.width, file.height, file.t_shift_us) == ("AEDAT4", WIDTH, HEIGHT, 0)
     assert file.header["compression"] == (codec or "none")
-    assert file.describe()["damage_places"] == "bytes"
+    assert file.unit == "bytes"
 
 
 def test_a_packet_of_the_makers_own_library_is_read() -> None:
@@ -92,7 +92,7 @@ def test_what_comes_before_the_end_of_a_cut_file_is_kept(path: Path, codec: str 
         events, _, report = read_all(Aedat4File(path))
         assert np.array_equal(events, EVENTS[: whole * PACKET])
         assert report.truncated
-        assert report.spans[-1].end_byte == cut
+        assert report.spans[-1].end == cut
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -112,8 +112,8 @@ def test_a_damaged_packet_costs_its_events_only(path: Path, codec: str | None, d
     assert np.array_equal(events, np.delete(EVENTS, np.arange(8 * PACKET, 9 * PACKET)))
     assert np.array_equal(triggers, TRIGGERS)
     assert report.counts["unknown_word"] == pytest.approx(PACKET, rel=0.2)  # estimated from the bytes
-    assert report.spans[0].first_byte == at
-    assert report.spans[0].end_byte <= at + 8 + size + 1
+    assert report.spans[0].first == at
+    assert report.spans[0].end <= at + 8 + size + 1
 
 
 def test_a_file_that_grows_is_read_as_far_as_it_reached(path: Path) -> None:

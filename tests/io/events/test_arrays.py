@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from au3dmm.errors import SessionError
-from au3dmm.io.events import arrays
+from au3dmm.io.events.array_checks import check_and_pack, new_state
 from au3dmm.io.events.arrays import (
     GAP_US,
     LOOKAHEAD,
@@ -20,7 +21,7 @@ from au3dmm.io.events.arrays import (
     polarities,
     times,
 )
-from au3dmm.io.events.damage import UNKNOWN_US, DamageLog
+from au3dmm.io.events.damage import DamageLog
 from au3dmm.io.events.report import LATE_US, TRUNCATED, UNKNOWN_WORD, EventFileReport
 from container_files import HEIGHT, WIDTH, random_events, random_triggers, read_all
 
@@ -38,11 +39,18 @@ class Memory(ArrayFile):
         self._fields = {name: events[name] for name in "txyp"}
         self._triggers, self._block = triggers, block
         self.lost: list[Lost] = []
+        self.cut = slice(0, 0)
+        self.end_place = len(events)
 
     def columns(self) -> Iterator[Columns | Lost]:
         t, x, y, p = (self._fields[name] for name in "txyp")
-        for at in range(0, len(t), self._block):
-            part = slice(at, at + self._block)
+        edges = sorted({*range(0, len(t), self._block), self.cut.start, self.cut.stop, len(t)})
+        for at, end in pairwise(edges):
+            if at == self.cut.start < self.cut.stop:
+                yield Lost(UNKNOWN_WORD, at, self.cut.stop, self.cut.stop - at)
+            if self.cut.start <= at < self.cut.stop:
+                continue
+            part = slice(at, end)
             columns = times(t[part]), coordinates(x[part]), coordinates(y[part]), polarities(p[part])
             yield Columns(*columns, np.arange(at, at + len(t[part])))
         yield from self.lost
@@ -80,7 +88,7 @@ def test_an_event_outside_the_sensor_is_dropped_and_its_place_told(x: int, y: in
     events["t"][700] = 1 << 50  # nor does it move the clock
     out, damage, report = found(events)
     assert damage == {"outside_sensor": 1}
-    assert (report.spans[0].first_byte, report.spans[0].end_byte) == (700, 701)
+    assert (report.spans[0].first, report.spans[0].end) == (700, 701)
     assert np.array_equal(out, random_events(N)[np.arange(N) != 700])
 
 
@@ -91,7 +99,7 @@ def test_a_small_step_back_is_kept_and_a_large_one_is_late() -> None:
     out, damage, report = found(events)
     assert damage == {"late": 3}
     assert out["t"][500] == out["t"][499] - 11
-    assert [(span.first_byte, span.end_byte, span.count) for span in report.spans] == [(900, 903, 3)]
+    assert [(span.first, span.end, span.count) for span in report.spans] == [(900, 903, 3)]
     assert len(out) == N - 3
 
 
@@ -103,9 +111,8 @@ def test_wrong_times_never_move_the_clock(jump_us: int, block: int) -> None:
     events["t"][wrong] += jump_us
     out, damage, _ = found(events, block)
     # the last event has none after it, and may go on by a quarter of a second
-    last = jump_us < 1 << 18
-    dropped = wrong[:-1] if last else wrong
-    assert damage == {"time_glitch": len(dropped), **({"time_gap": 1} if last and jump_us > GAP_US else {})}
+    dropped = wrong[:-1] if jump_us < 1 << 18 else wrong
+    assert damage == {"time_glitch": len(dropped)}
     assert np.array_equal(out["t"], np.delete(events["t"], dropped))
 
 
@@ -119,26 +126,61 @@ def test_a_page_of_wrong_times_costs_no_more_than_itself(t_us: int) -> None:
 
 
 @pytest.mark.parametrize("block", MANY)
-@pytest.mark.parametrize("gap_us", [9_000, 11_000, 3_000_000, 10**12])
-def test_missing_time_is_believed_and_told_from_ten_milliseconds(gap_us: int, block: int) -> None:
+@pytest.mark.parametrize("pause_us", [9_000, 11_000, 3_000_000, 10**12])
+def test_silence_is_believed_and_is_no_damage(pause_us: int, block: int) -> None:
     events = wide()
     at = [30, 4_980, 5_000, 12_000, N - 2]
     for i in at:
-        events["t"][i:] += gap_us
+        events["t"][i:] += pause_us
     out, damage, report = found(events, block)
     assert np.array_equal(out["t"], events["t"])
-    assert damage == ({"time_gap": len(at)} if gap_us > GAP_US else {})
-    assert [span.first_byte for span in report.spans] == (at if damage else [])
-    for span, i in zip(report.spans, at, strict=False):
-        assert (span.t_start_us, span.t_end_us) == (events["t"][i - 1], events["t"][i])
+    assert damage == {}
+    assert report.spans == ()
 
 
-def test_a_sparse_recording_keeps_every_event() -> None:
-    events = wide(300, mean_step_us=2_000_000)
-    events["t"][-1] = events["t"][-2] + 5  # nothing follows it
+@pytest.mark.parametrize("block", MANY)
+@pytest.mark.parametrize("pause_us", [9_000, 11_000, 3_000_000])
+def test_time_that_goes_by_where_events_are_lost_is_a_gap(pause_us: int, block: int) -> None:
+    events = wide()
+    for i in (3_000, 9_000):
+        events["t"][i:] += pause_us
+    file = Memory(events, block=block)
+    file.cut = slice(8_900, 9_000)  # cannot be decoded
+    out, _, report = read_all(file)
+    assert np.array_equal(out["t"], np.delete(events["t"], np.arange(8_900, 9_000)))
+    assert report.counts["unknown_word"] == 100
+    gaps = [(span.first, span.t_start_us, span.t_end_us) for span in report.spans if span.kind == "time_gap"]
+    expected = [(9_000, int(events["t"][8_899]), int(events["t"][9_000]))]
+    assert gaps == (expected if pause_us > GAP_US else [])
+
+
+@pytest.mark.parametrize("block", MANY)
+def test_a_jump_past_wrong_times_is_a_gap_and_a_later_one_is_silence(block: int) -> None:
+    events = wide()
+    events["t"][4_000:] += 50_000
+    events["t"][3_900:4_000] += 2**40
+    events["t"][9_000:] += 50_000
+    _, damage, report = found(events, block)
+    assert damage == {"time_glitch": 100, "time_gap": 1}
+    assert report.spans[-1].first == 4_000
+
+
+@pytest.mark.parametrize("mean_step_us", [20_000, 2_000_000, 30_000_000])
+def test_a_sparse_recording_keeps_every_event_also_a_last_one_that_stands_alone(mean_step_us: int) -> None:
+    events = wide(300, mean_step_us=mean_step_us)
+    events["t"][-1] = events["t"][-2] + np.diff(events["t"]).max()
     out, damage, _ = found(events)
     assert len(out) == 300
-    assert set(damage) == {"time_gap"}
+    assert damage == {}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 15])
+def test_a_few_events_far_apart_are_all_kept(n: int) -> None:
+    events = wide(n)
+    events["t"] = 7 + 90_000_000 * np.arange(n)
+    out, damage, report = found(events)
+    assert (out["t"].tolist(), damage) == (events["t"].tolist(), {})
+    report.check(Path("e.npz"))
 
 
 def test_random_garbage_within_costs_no_more_than_itself() -> None:
@@ -228,7 +270,7 @@ def test_stretches_that_hold_no_events_are_told_and_too_many_refused() -> None:
     file.lost = [Lost(UNKNOWN_WORD, 100, 200, 100), Lost(TRUNCATED, N, N + 50, 50)]
     _, _, report = read_all(file)
     assert (report.counts["unknown_word"], report.counts["truncated"], report.truncated) == (100, 50, True)
-    assert [(span.first_byte, span.end_byte) for span in report.spans] == [(100, 200), (N, N + 50)]
+    assert [(span.first, span.end) for span in report.spans] == [(100, 200), (N, N + 50)]
     file.lost = [Lost(UNKNOWN_WORD, 0, 9, N // 8)]
     *_, report = read_all(file)
     with pytest.raises(SessionError, match=rf"too damaged: 2500 of {N + 2500} events .* cannot be decoded"):
@@ -250,10 +292,11 @@ def test_nothing_is_written_out_of_bounds(n: int) -> None:
         np.arange(n),
     )
     results = []
-    for check in (arrays._check_and_pack, arrays._check_and_pack.py_func):
-        log, state = DamageLog(), np.full(2, UNKNOWN_US, np.int64)
+    holes = np.array([n // 3, n // 2], np.int64)
+    for check in (check_and_pack, check_and_pack.py_func):
+        log, state = DamageLog(), new_state()
         words, run_us, run_at = np.zeros(n, np.uint32), np.zeros(n, np.int64), np.zeros(n + 1, np.int64)
-        used = check(*block, True, state, log.rows, log.counts, WIDTH, HEIGHT, words, run_us, run_at)
+        used = check(*block, True, holes, state, log.rows, log.counts, WIDTH, HEIGHT, words, run_us, run_at)
         results.append((used, state.tolist(), log.spans(), words.tolist(), run_us.tolist(), run_at.tolist()))
     assert results[0] == results[1]
     assert results[0][0][0] == n
@@ -266,8 +309,45 @@ def test_no_events_are_no_chunks() -> None:
         report.check(Path("e.npz"))
 
 
-def test_its_description_says_what_places_are() -> None:
-    assert Memory(random_events(3)).describe()["damage_places"] == "event numbers"
+def test_places_are_numbers_of_events_and_say_so() -> None:
+    events = wide()
+    events["x"][700] = -1
+    (span,) = found(events)[2].spans
+    assert (span.first, span.end, span.unit) == (700, 701, "events")
+    assert found(events)[2].to_dict()["spans"][0]["unit"] == "events"
+
+
+def test_events_that_are_missing_at_the_end_count_as_lost() -> None:
+    file = Memory(random_events(N))
+    file.lost = [Lost(TRUNCATED, N, N + 2_000, 2_000)]
+    read_all(file)[2].check(Path("a.npz"))
+    file.lost = [Lost(TRUNCATED, N, N + 3_000, 3_000)]
+    with pytest.raises(
+        SessionError, match=rf"too damaged: 3000 of {N + 3000} events that the file announces are missing"
+    ):
+        read_all(file)[2].check(Path("a.npz"))
+
+
+@pytest.mark.parametrize(("unit_us", "words"), [(2**62, "beyond"), (2**60 + 5, "are they nanoseconds?")])
+def test_times_beyond_all_sense_are_refused_as_what_they_are(unit_us: int, words: str) -> None:
+    events = wide()
+    events["t"] += unit_us
+    with pytest.raises(SessionError, match=f"no events: all {N} have times that contradict each other, .*{words}"):
+        found(events)[2].check(Path("a.npz"))
+
+
+def test_a_size_that_was_assumed_must_hold_every_event() -> None:
+    events = wide()
+    events["x"][700], events["y"][900] = WIDTH, HEIGHT + 7
+    file = Memory(events)
+    read_all(file)[2].check(Path("a.h5"))  # a size that somebody stated stands against two events
+    file.assumed_size = "640x480 as of DSEC, the file does not say"
+    match = rf"2 events, up to column {WIDTH}, row {HEIGHT + 7}, lie outside .* assumed \(640x480 as of DSEC.* --width"
+    with pytest.raises(SessionError, match=match):
+        read_all(file)[2].check(Path("a.h5"))
+    file = Memory(wide())
+    file.assumed_size = "640x480 as of DSEC, the file does not say"
+    read_all(file)[2].check(Path("a.h5"))
 
 
 def test_blocks_are_larger_than_what_is_looked_ahead() -> None:

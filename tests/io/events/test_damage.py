@@ -33,9 +33,9 @@ def test_near_damage_of_one_kind_is_one_stretch_also_if_kinds_alternate() -> Non
         (OUTSIDE_SENSOR, 9000, 9004, 9, 9, 1),
     )
     assert log.spans() == (
-        DamageSpan("outside_sensor", 100, 112, 5, 7, 4),
-        DamageSpan("time_glitch", 104, 4004, 6, 8, 2),
-        DamageSpan("outside_sensor", 9000, 9004, 9, 9, 1),
+        DamageSpan("outside_sensor", 100, 112, "bytes", 5, 7, 4),
+        DamageSpan("time_glitch", 104, 4004, "bytes", 6, 8, 2),
+        DamageSpan("outside_sensor", 9000, 9004, "bytes", 9, 9, 1),
     )
     assert log.by_kind()["outside_sensor"] == 5
 
@@ -66,4 +66,4 @@ def test_what_is_more_than_there_is_room_for_is_only_counted() -> None:
         total[kind] += n
     assert np.array_equal(log.counts, total)
     assert len(log.spans()) == MAX_SPANS
-    assert [span.first_byte for span in log.spans()] == [10_000 * i for i in range(MAX_SPANS)]
+    assert [span.first for span in log.spans()] == [10_000 * i for i in range(MAX_SPANS)]

@@ -94,7 +94,7 @@ def test_events_outside_the_sensor_are_dropped_and_counted_with_their_place(tmp_
     assert [e[1:3] for e in events] == [(WIDTH - 1, HEIGHT - 1)]
     assert damage(report) == {"outside_sensor": 3}
     (span,) = report.spans
-    assert (span.first_byte, span.end_byte, span.count) == (len(HEADER) + 4, len(HEADER) + 16, 3)
+    assert (span.first, span.end, span.count) == (len(HEADER) + 4, len(HEADER) + 16, 3)
 
 
 @pytest.mark.parametrize("n_bytes", [1, 2, 3])
@@ -139,7 +139,7 @@ def test_lost_data_is_a_gap_that_the_following_time_words_confirm(tmp_path: Path
         assert damage(report) == {"time_gap": 1}
         (span,) = report.spans
         assert (span.t_start_us, span.t_end_us) == (64 * 1009, 64 * (1009 + jump))
-        assert span.first_byte == len(HEADER) + 8 * 10
+        assert span.first == len(HEADER) + 8 * 10
     else:
         assert not damage(report)
 

@@ -106,7 +106,7 @@ def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path) -> No
     assert [(e[1], e[2]) for e in events] == [(99, 9), (96, 9), (97, 9), (98, 9), (99, 9)]
     assert damage(report) == {"outside_sensor": 5}
     (span,) = report.spans
-    assert (span.first_byte, span.end_byte, span.count) == (len(header) + 4, len(header) + 22, 5)
+    assert (span.first, span.end, span.count) == (len(header) + 4, len(header) + 22, 5)
 
 
 def test_a_trailing_odd_byte_is_reported_and_nothing_is_lost(tmp_path: Path) -> None:

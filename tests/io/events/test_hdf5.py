@@ -64,13 +64,28 @@ def test_dsec_is_read_on_the_clock_of_its_other_files(path: Path, options: dict[
     assert not any(report.counts.values())
     assert (file.format, file.width, file.height, file.t_shift_us) == ("HDF5", 640, 480, 0)
     assert file.header["layout"] == "DSEC"
-    assert file.header["sensor_size"] == "640x480, as of DSEC; the file does not say"
+    assert file.header["sensor_size"] == "640x480 as of DSEC, the file does not say"
 
 
 def test_the_manifest_overrules_a_size_that_only_the_layout_suggests(path: Path) -> None:
     file = open_hdf5(write_dsec(path, EVENTS), 1280, 720)
     assert (file.width, file.height) == (1280, 720)
     assert "sensor_size" not in file.header
+
+
+def test_a_larger_sensor_in_the_layout_of_dsec_is_refused_until_somebody_says_its_size(path: Path) -> None:
+    events = EVENTS.copy()
+    events["x"][100] = 719  # one event is enough: nobody said 640
+    write_dsec(path, events)
+    file = open_hdf5(path)
+    assert file.assumed_size == "640x480 as of DSEC, the file does not say"
+    with pytest.raises(SessionError, match=r"1 event, up to column 719, row \d+, lies outside .* --width and --height"):
+        read_all(file)[2].check(path)
+    file = open_hdf5(path, 720, 480)
+    assert file.assumed_size == ""
+    events_found, _, report = read_all(file)
+    report.check(path)
+    assert np.array_equal(events_found, events)
 
 
 def test_m3ed_gives_the_left_camera_or_the_one_that_is_named(path: Path) -> None:
@@ -126,7 +141,7 @@ def test_a_damaged_chunk_costs_its_events_only(path: Path) -> None:
     assert np.array_equal(events, np.delete(EVENTS, np.r_[3_000:3_500, 5_200:5_500]))
     assert len(triggers) == len(TRIGGERS)
     assert report.counts["unknown_word"] == 800
-    assert [(span.first_byte, span.end_byte) for span in report.spans] == [(3_000, 5_500)]  # near: told as one
+    assert [(span.first, span.end) for span in report.spans] == [(3_000, 5_500)]  # near: told as one
 
 
 def test_a_compressed_chunk_that_is_damaged_costs_its_events_only(path: Path) -> None:
@@ -136,7 +151,7 @@ def test_a_compressed_chunk_that_is_damaged_costs_its_events_only(path: Path) ->
     events, _, report = read_all(open_hdf5(path))
     assert np.array_equal(events, np.delete(EVENTS, np.arange(1_000, 1_500)))
     assert report.counts["unknown_word"] == 500
-    assert [(span.first_byte, span.end_byte) for span in report.spans] == [(1_000, 1_500)]
+    assert [(span.first, span.end) for span in report.spans] == [(1_000, 1_500)]
 
 
 def test_a_plain_file_is_read_wherever_its_arrays_are(tmp_path: Path) -> None:
@@ -208,6 +223,8 @@ def test_what_a_stopped_writer_has_not_written_is_not_read_as_zeros(path: Path) 
     events, _, report = read_all(open_hdf5(path, WIDTH, HEIGHT))
     assert np.array_equal(events, EVENTS)
     assert report.counts["truncated"] == 41_000
+    with pytest.raises(SessionError, match="41000 of 50000 events that the file announces are missing at its end"):
+        report.check(path)
 
 
 def test_a_file_that_is_cut_short_is_refused(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from au3dmm.errors import SessionError
+from au3dmm.errors import ConfigError, SessionError
 from au3dmm.io.events import open_events
 from au3dmm.io.events.header import RawHeader, parse_header, recognise
 from au3dmm.io.events.open import split_group
@@ -63,7 +63,7 @@ def test_sizes_that_disagree_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="format says 640x480, geometry says 1280x720"):
         open_events(path)
     path = written(tmp_path, b"% evt 3.0\n% geometry 640x480\n% end\n" + DATA)
-    with pytest.raises(SessionError, match=r"session\.toml says 1280x720"):
+    with pytest.raises(ConfigError, match="the file says 640x480, but 1280x720 was given"):
         open_events(path, 1280, 720)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from au3dmm.errors import SessionError
+from au3dmm.errors import ConfigError, SessionError
 from au3dmm.io.events import open_events
 from au3dmm.io.events.npz import NpzFile
 from container_files import HEIGHT, WIDTH, check_mutants, random_events, random_triggers, read_all
@@ -75,7 +75,7 @@ def test_the_manifest_gives_the_size_where_the_file_does_not(path: Path) -> None
         save(path, **FIELDS)
     assert NpzFile(path, 700, 500).width == 700
     save(path, **FIELDS, **SIZE)
-    with pytest.raises(SessionError, match=r"sensor size is not clear"):
+    with pytest.raises(ConfigError, match=r"sensor size is not clear"):
         NpzFile(path, 700, 500)
 
 
@@ -131,22 +131,38 @@ def test_pickles_are_never_executed(path: Path) -> None:
         NpzFile(path)
 
 
-def test_arrays_of_unequal_length_count_as_truncated(path: Path) -> None:
-    events, _, report = read_all(save(path, **{**FIELDS, "y": EVENTS["y"][:4_990]}, **SIZE))
-    assert np.array_equal(events, EVENTS[:4_990])
-    assert (report.counts["truncated"], report.truncated) == (10, True)
-    assert (report.spans[0].first_byte, report.spans[0].end_byte) == (4_990, 5_000)
+@pytest.mark.parametrize(("name", "n"), [("y", 4_990), ("p", 4_999), ("t", 5_001), ("x", 0)])
+def test_arrays_of_unequal_length_are_refused_with_their_lengths(path: Path, name: str, n: int) -> None:
+    lengths = ", ".join(f"{field} {n if field == name else 5_000}" for field in "txyp")
+    other = np.resize(FIELDS[name], n)
+    edges = {f"trigger_{field}": TRIGGERS[field] for field in ("t", "id", "p")}
+    with pytest.raises(
+        SessionError, match=f"arrays of unequal length: {lengths}; expected one value per event in each"
+    ):
+        save(path, **{**FIELDS, name: other}, **SIZE)
+    with pytest.raises(SessionError, match="arrays of unequal length: trigger_t 40, trigger_id 39, trigger_p 40"):
+        save(path, **FIELDS, **SIZE, **{**edges, "trigger_id": TRIGGERS["id"][:39]})
 
 
-def test_an_array_that_promises_more_than_it_holds_gives_what_it_holds(path: Path) -> None:
+@pytest.mark.parametrize("kept", [4_800, 4_000, 0])
+def test_an_array_that_promises_more_than_it_holds_gives_what_it_holds(path: Path, kept: int) -> None:
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (10**15,)})
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i8", "fortran_order": False, "shape": (5_000,)})
     np.savez(path, x=EVENTS["x"], y=EVENTS["y"], p=EVENTS["p"], **SIZE)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("t.npy", header.getvalue() + EVENTS["t"].tobytes())
+        archive.writestr("t.npy", header.getvalue() + EVENTS["t"][:kept].tobytes())
     events, _, report = read_all(NpzFile(path))
-    assert np.array_equal(events, EVENTS)
-    assert report.counts["truncated"] == 10**15 - 5_000
+    assert np.array_equal(events, EVENTS[:kept])
+    assert report.counts["truncated"] == 5_000 - kept
+    (span,) = report.spans
+    assert (span.first, span.end, span.unit) == (kept, 5_000, "events")
+    if kept == 4_800:
+        report.check(path)
+    else:
+        lost = "1000 of 5000 events that the file announces are missing at its end"
+        match = lost if kept else "no events: the 5000 that the file announces are not in it"
+        with pytest.raises(SessionError, match=match):
+            report.check(path)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -159,7 +175,7 @@ def test_a_wrong_checksum_is_told_and_costs_no_event(path: Path, compressed: boo
     events, _, report = read_all(NpzFile(path))
     assert np.array_equal(events, EVENTS)
     assert report.counts["unknown_word"] == 1
-    assert [(span.first_byte, span.end_byte) for span in report.spans] == [(0, 5_000)]
+    assert [(span.first, span.end) for span in report.spans] == [(0, 5_000)]
 
 
 def test_what_comes_before_bytes_that_cannot_be_inflated_is_kept(path: Path) -> None:

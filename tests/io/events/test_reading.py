@@ -12,6 +12,7 @@ from au3dmm.errors import ConfigError, SessionError
 from au3dmm.io.events import (
     EVENT_DTYPE,
     TRIGGER_DTYPE,
+    EventFileWarning,
     evt2,
     open_events,
     read_events,
@@ -130,6 +131,16 @@ def test_slices_can_be_taken_one_by_one_in_bounded_memory(tmp_path: Path) -> Non
 def test_what_cannot_be_read_is_told(tmp_path: Path, recording: Path) -> None:
     with pytest.raises(ConfigError, match="slices of 0 us"):
         slice_events(recording, 0)
+    with pytest.raises(ConfigError, match=r"step_us is 1000\.0, expected a whole number"):
+        slice_events(recording, 1000.0)
+    with pytest.raises(ConfigError, match="step_us is True, expected"):
+        slice_events(recording, True)
+    with pytest.raises(ConfigError, match=r"start_us is 0\.5, expected"):
+        slice_events(recording, 1000, 0.5)
+    with pytest.raises(ConfigError, match="start_us is '5s', expected"):
+        read_events(recording, "5s")
+    with pytest.raises(ConfigError, match="end_us is nan, expected"):
+        read_events(recording, None, float("nan"))
     with pytest.raises(SessionError, match="cannot be read: No such file"):
         read_events(tmp_path / "absent.raw")
     with pytest.raises(SessionError, match="cannot be read: No such file"):
@@ -141,6 +152,53 @@ def test_what_cannot_be_read_is_told(tmp_path: Path, recording: Path) -> None:
     assert len(read_events(path, width=WIDTH, height=HEIGHT)) == 100
     assert open_events(path, WIDTH, HEIGHT).format == "EVT2"
     assert sum(len(part) for _, part in slice_events(path, 100, width=WIDTH, height=HEIGHT)) == 100
+
+
+def damaged(tmp_path: Path) -> Path:
+    """A recording with three events outside the sensor, a hole, and a byte too much."""
+    words = evt2_words(camera_events(20_000, 300_000), camera_triggers(9, 300_000))
+    words[np.flatnonzero(words >> 28 <= 1)[40:43]] |= 0x7FF
+    words = np.delete(words, slice(60_000 // 3, 60_000 // 3 + 2_000))
+    path = tmp_path / "damaged.raw"
+    path.write_bytes(header("2.0") + words.astype("<u4").tobytes() + b"\0")
+    return path
+
+
+def test_what_is_missing_of_a_damaged_recording_is_told_once_and_the_rest_is_read(tmp_path: Path) -> None:
+    path = damaged(tmp_path)
+    said = (
+        rf"{path}: damaged, read without 3 events outside the {WIDTH}x{HEIGHT} sensor, 1 gap in time "
+        r"\(0\.0\d\d s in all\), 1 byte cut off at its end; `au3dmm events info` and stream\(\)\.report tell where"
+    )
+    with pytest.warns(EventFileWarning, match=said) as told:
+        events = read_events(path)
+    assert len(told) == 1
+    assert told[0].filename == __file__  # the caller's line, not one of ours
+    stream = open_events(path).stream()
+    assert sum(len(chunk.events) for chunk in stream) == len(events) > 17_000
+    assert stream.report.counts["outside_sensor"] == 3
+    with pytest.warns(EventFileWarning, match=said) as told:
+        assert 5 < len(read_triggers(path)) <= 9
+    assert (len(told), told[0].filename) == (1, __file__)
+    with pytest.warns(EventFileWarning, match=said) as told:
+        assert sum(len(part) for _, part in slice_events(path, 10_000)) == len(events)
+    assert (len(told), told[0].filename) == (1, __file__)
+
+
+def test_slices_that_are_not_taken_to_the_end_of_the_file_warn_of_nothing(tmp_path: Path) -> None:
+    slices = slice_events(damaged(tmp_path), 10_000)
+    assert len(next(slices)[1])  # warnings are errors here
+    assert len(next(slices)[1])
+
+
+def test_a_recording_that_begins_in_the_middle_of_a_stream_is_not_called_damaged(tmp_path: Path) -> None:
+    words = evt2_words(camera_events(2_000, 30_000), NONE)
+    path = tmp_path / "a.raw"
+    path.write_bytes(header("2.0") + words[np.flatnonzero(words >> 28 <= 1)[0] :].astype("<u4").tobytes())
+    assert len(read_events(path)) > 1_900
+    stream = open_events(path).stream()
+    list(stream)
+    assert stream.report.counts["before_start"] > 0
 
 
 @pytest.mark.shared

@@ -136,6 +136,34 @@ def test_steps_back_and_pauses_read_back_exactly(tmp_path: Path, writer: type[Ev
     assert report.counts["time_glitch"] == 0
 
 
+@pytest.mark.parametrize("writer", [Evt3Writer, Evt2Writer], ids=lambda w: w.format)
+@pytest.mark.parametrize("pause_us", [9_999_000, 10_000_100, 77_000_000, 5_000_000_000])
+def test_pauses_read_back_as_pauses_and_not_as_lost_data(
+    tmp_path: Path, writer: type[EventWriter], pause_us: int
+) -> None:
+    path = tmp_path / "a.raw"
+    for rest in (1, 40):  # also one event alone
+        events = at(5_000, 5_700, *(pause_us + 6_000 + 5 * np.arange(rest)))
+        write(path, writer, events)
+        found, _, report = read_all(open_events(path))
+        assert np.array_equal(found, events)
+        assert not any(report.counts.values())
+
+
+@pytest.mark.parametrize(("writer", "most"), [(Evt3Writer, 4096), (Evt2Writer, 8192)])
+def test_steps_back_that_readers_drop_are_refused_and_all_others_kept(
+    tmp_path: Path, writer: type[EventWriter], most: int
+) -> None:
+    path = tmp_path / "a.raw"
+    for start in range(50_000, 58_192, 511):  # anywhere between two steps of the clock
+        before = start - 4096 * np.arange(9, 0, -1)  # the first time is believed if those that follow stay with it
+        events = at(*before, start, start - most, start + 1, start + 90)
+        write(path, writer, events)
+        assert np.array_equal(read_all(open_events(path))[0], events)
+        with pytest.raises(SessionError, match=f"holds steps back of at most {most} us"):
+            write(path, writer, at(start, start - most - 1))
+
+
 def test_evt3_states_every_step_of_its_clock(tmp_path: Path) -> None:
     write_evt3(tmp_path / "a.raw", at(5000, 40_000_000), NO_TRIGGERS, **SIZE)
     data = (tmp_path / "a.raw").read_bytes()

@@ -7,7 +7,7 @@ from au3dmm.io.events.evt3_writer import Evt3Writer, write_evt3
 from au3dmm.io.events.npz_writer import NpzWriter
 from au3dmm.io.events.open import open_events
 from au3dmm.io.events.reading import read_events, read_triggers, slice_events
-from au3dmm.io.events.report import DamageSpan, EventFileReport
+from au3dmm.io.events.report import DamageSpan, EventFileReport, EventFileWarning
 from au3dmm.io.events.stream import EVENT_DTYPE, TRIGGER_DTYPE, Chunk, EventFile, EventStream
 from au3dmm.io.events.writer import EventWriter
 
@@ -18,6 +18,7 @@ __all__ = [
     "DamageSpan",
     "EventFile",
     "EventFileReport",
+    "EventFileWarning",
     "EventStream",
     "EventWriter",
     "Evt2Writer",

@@ -27,7 +27,8 @@ from au3dmm.io.events.aedat4_packets import (
     parse_header,
     parse_triggers,
 )
-from au3dmm.io.events.arrays import BLOCK, ArrayFile, Columns, Lost, coordinates, polarities, times
+from au3dmm.io.events.arrays import ArrayFile
+from au3dmm.io.events.columns import BLOCK, Columns, Lost, coordinates, polarities, times
 from au3dmm.io.events.fields import size_of
 from au3dmm.io.events.report import TRUNCATED, UNKNOWN_WORD
 
@@ -60,7 +61,7 @@ class Aedat4File(ArrayFile):
     """
 
     format = "AEDAT4"
-    places = "bytes"
+    unit = "bytes"
 
     def __init__(
         self, path: Path, width: int | None = None, height: int | None = None, group: str | None = None
@@ -68,6 +69,7 @@ class Aedat4File(ArrayFile):
         self.path = path
         with _opened(path) as f:
             header, self._data_starts = _read_header(path, f)
+            self.end_place = f.seek(0, 2)
         self._header = header
         self._codec = CODECS[header.compression]
         self._numbers = frozenset(stream.number for stream in header.streams)

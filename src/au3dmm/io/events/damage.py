@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from au3dmm.io.events.report import KINDS, MAX_SPANS, TIME_GAP, DamageSpan
+from au3dmm.io.events.report import KINDS, MAX_SPANS, TIME_GAP, DamageSpan, Unit
 
 UNKNOWN_US = int(np.iinfo(np.int64).min)
 """Stands for a time that is not known."""
@@ -22,7 +22,7 @@ class DamageLog:
     counts : (7,) int64 array
         By kind of damage (`report.KINDS`).
     rows : (MAX_SPANS + 1, 6) int64 array
-        Kind, first byte, end byte, clock before and after in us, and count of each stretch; the last row begins with
+        Kind, first and end place, clock before and after in us, and count of each stretch; the last row begins with
         how many there are.
 
     Examples
@@ -31,7 +31,7 @@ class DamageLog:
     >>> note(log.rows, log.counts, 1, 100, 104, 5, 5, 1)
     >>> note(log.rows, log.counts, 1, 120, 124, 9, 9, 2)
     >>> log.spans()
-    (DamageSpan(kind='outside_sensor', first_byte=100, end_byte=124, t_start_us=5, t_end_us=9, count=3),)
+    (DamageSpan(kind='outside_sensor', first=100, end=124, unit='bytes', t_start_us=5, t_end_us=9, count=3),)
     """
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class DamageLog:
         """Return the counts by the name of their kind."""
         return dict(zip(KINDS, self.counts.tolist(), strict=True))
 
-    def spans(self) -> tuple[DamageSpan, ...]:
-        """Return the damaged stretches that were noted, by place."""
+    def spans(self, unit: Unit = "bytes") -> tuple[DamageSpan, ...]:
+        """Return the damaged stretches that were noted, by place, which is in this unit."""
         rows = sorted(self.rows[: int(self.rows[-1, 0])].tolist(), key=lambda row: row[1:3])
         return tuple(
-            DamageSpan(KINDS[kind], first, end, _known(before), _known(after), count)
+            DamageSpan(KINDS[kind], first, end, unit, _known(before), _known(after), count)
             for kind, first, end, before, after, count in rows
         )
 
@@ -66,7 +66,7 @@ def note(rows, counts, kind, first, end, before, after, count):  # type: ignore[
     kind : int
         Index into `report.KINDS`.
     first, end : int
-        Where in the file, bytes, the end excluded.
+        Where in the file, the end excluded: bytes, or numbers of events.
     before, after : int
         The clock before and after, us, or `UNKNOWN_US`.
     count : int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +11,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.errors import ConfigError
+from au3dmm.errors import ConfigError, SessionError
 from au3dmm.io.atomic import file_lock
 from au3dmm.io.events.evt2_writer import Evt2Writer
 from au3dmm.io.events.evt3_writer import Evt3Writer
 from au3dmm.io.events.instant import Instant
 from au3dmm.io.events.npz_writer import NpzWriter
 from au3dmm.io.events.open import open_events
-from au3dmm.io.events.raw_writer import LONGEST_US
-from au3dmm.io.events.reading import is_past, within
-from au3dmm.io.events.records import RecordStream
+from au3dmm.io.events.ordering import Ordering
+from au3dmm.io.events.raw_writer import LONGEST_US, RawWriter
+from au3dmm.io.events.reading import SETTLED_US, is_past, within
 from au3dmm.io.events.report import EventFileReport
 from au3dmm.io.events.stream import Chunk, EventFile, EventStream
 from au3dmm.io.events.writer import EventWriter
 
 Format = Literal["evt3", "evt2", "npz"]
 FORMATS: tuple[Format, ...] = ("evt3", "evt2", "npz")
-Progress = Callable[[int, int | None], None]
-"""Called with how many bytes of the file have been read, and how many there are; or events and None."""
+Progress = Callable[[int, int], None]
+"""Called with how many bytes of the file have been read, and how many there are; of containers about as many."""
 
 _WRITERS: dict[Format, type[EventWriter]] = {"evt3": Evt3Writer, "evt2": Evt2Writer, "npz": NpzWriter}
 _EVT3_TURN, _EVT2_TURN = 1 << 24, 1 << 34  # us
@@ -77,7 +78,8 @@ def cut_events(
 ) -> Edit:
     """Write the events and triggers of a recording in ``[start, end)``; times and header stay as they are.
 
-    A damaged recording is cut, too: what can be read of it is written.
+    A damaged recording is cut, too: what can be read of it is written, in order of time as far as the format needs it
+    (`Ordering`), so that the new file is free of damage.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def cut_events(
         ``evt3``, ``evt2`` or ``npz``; by default what the suffix of `target` says, for .raw the format of `file`.
     rebase : bool
         Subtract from all times what does not fit into a RAW file, and say so in its header, as ``rebased_us``. Needed
-        where a recording begins later than `LONGEST_US`, for example with times since 1970.
+        where a recording begins later than `LONGEST_US`, for example with times since 1970, or before 0.
     force : bool
         Replace a file that is there.
     progress : callable, optional
@@ -151,15 +153,11 @@ def convert_events(
 
 def read_through(stream: EventStream, file: EventFile, progress: Progress | None = None) -> Iterator[Chunk]:
     """Yield the chunks of a stream, and tell the progress."""
-    n = 0
     for chunk in stream:
         yield chunk
-        n += len(chunk.events)
-        if progress is not None and isinstance(stream, RecordStream):
+        if progress is not None:
             total = file.path.stat().st_size
             progress(max(total - stream.bytes_left, 0), total)
-        elif progress is not None:
-            progress(n, None)
 
 
 def first_event_us(file: EventFile) -> int:
@@ -195,26 +193,34 @@ def _copy(
         header["rebased_us"] = str(offset_us)
     clock = None if offset_us else _clock_start(file, to)
     ends: list[int] = []  # earliest and latest event of each chunk
-    writer = _WRITERS[to](target, width=file.width, height=file.height, header=header, clock_start_us=clock)
+    stopped = False  # before the end of the file
+    kind = _WRITERS[to]
+    order = Ordering(kind.step_us, SETTLED_US) if issubclass(kind, RawWriter) else None
+    writer = kind(target, width=file.width, height=file.height, header=header, clock_start_us=clock)
     with file_lock(target), writer as out:
         for chunk in read_through(stream, file, progress):
             events = within(chunk.events, start_us, end_us).unpack()
             triggers = _span(chunk.triggers, start_us, end_us)
             events["t"] -= offset_us
             triggers["t"] -= offset_us
-            out.append(events, triggers)
+            out.append(*((events, triggers) if order is None else order.add(events, triggers)))
             if len(events):
                 ends = [min([*ends[:1], int(events["t"].min())]), max([*ends[1:], int(events["t"].max())])]
             if is_past(chunk.events, end_us):
+                stopped = True
                 break
+        if order is not None:
+            out.append(*order.rest())
         report = stream.report
         if whole:
             report.check(file.path)
+        elif wrong := report.wrong_size():
+            raise SessionError(f"{file.path}: {wrong}")
         elif not out.events:
             limits = (f"{word} {t} us" for word, t in (("from", start_us), ("to", end_us)) if t is not None)
+            last = "" if stopped else f", and its last at {report.t_last_us} us"
             raise ConfigError(
-                f"{file.path}: no events {' '.join(limits)}; its events are from {report.t_first_us} us to"
-                f" {report.t_last_us} us"
+                f"{file.path}: no events {' '.join(limits)}; its first event is at {report.t_first_us} us{last}"
             )
     shift = open_events(target).t_shift_us
     return Edit(target, out.format, out.events, out.triggers, ends[0], ends[1], shift, offset_us, report)
@@ -231,13 +237,18 @@ def _span(triggers: NDArray[np.void], start_us: int | None, end_us: int | None) 
 
 def _offset(file: EventFile, to: Format, first_us: int, rebase: bool) -> int:
     """Return what has to be subtracted from all times: turns of the shortest clock, so that the rest stays as it is."""
-    if to == "npz" or 0 <= first_us < LONGEST_US:
+    if 0 <= first_us < LONGEST_US or (to == "npz" and first_us >= 0):
         return 0
     offset = first_us // _EVT3_TURN * _EVT3_TURN
     if not rebase:
+        if first_us < 0:
+            raise ConfigError(
+                f"{file.path}: its first event is at {first_us} us, but files are written from 0 us on: --rebase adds"
+                f" {-offset} us to all times"
+            )
         raise ConfigError(
-            f"{file.path}: begins at {first_us} us, RAW files are written from 0 us to {LONGEST_US} us: --rebase"
-            f" subtracts {offset} us from all times, or write .npz, which holds any"
+            f"{file.path}: its first event is at {first_us} us, but RAW files have to begin before {LONGEST_US} us (19"
+            f" hours): --rebase subtracts {offset} us from all times; or write .npz, which holds any"
         )
     return offset
 
@@ -266,10 +277,17 @@ def _format(file: EventFile, target: Path, stated: Format | None) -> Format:
 
 
 def _check_target(file: EventFile, target: Path, force: bool) -> None:
+    if target.is_symlink() and not (target.exists() and target.samefile(file.path)):
+        raise ConfigError(
+            f"{target}: a link to {os.readlink(target)}, which is neither followed nor replaced; name the file itself,"
+            " or remove the link"
+        )
     if not target.exists():
         return
     if target.is_dir():
         raise ConfigError(f"{target}: a folder; expected the name of a file to write")
+    if not target.is_file():
+        raise ConfigError(f"{target}: a pipe or a device; expected the name of a file to write")
     if target.samefile(file.path):
         raise ConfigError(f"{target}: the recording itself, which is never written to; choose another name")
     if not force:

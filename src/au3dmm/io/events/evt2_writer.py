@@ -11,12 +11,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
-from au3dmm.io.events.evt3_writer import check_order
-from au3dmm.io.events.raw_writer import CONFIRM, SLACK, Columns, RawWriter
+from au3dmm.io.events.raw_writer import CONFIRM, SLACK, Columns, RawWriter, write_whole
 
 _WRAP_US = 1 << 34
 _STEPS = 10_000_000 >> 6  # of 64 us, up to which (10 s, 0.6 MB) each is written, as cameras do
-_STRIDE = 1 << 26  # of them, that longer pauses are divided by; readers take half a turn of the clock for a step back
+_STRIDE = 4096 >> 6  # of them, by which the clock goes on in longer pauses (1 kB for each second): by more, it is a gap
 
 _HIGH = 0
 
@@ -27,6 +26,7 @@ class Evt2Writer(RawWriter):
     format = "EVT2"
     version = "2.0"
     word = "<u4"
+    step_us = 64
     last_input = 31
 
     def _start(self, start_us: int) -> NDArray[np.int64]:
@@ -88,10 +88,7 @@ def write_evt2(
     OutputError
         If the file cannot be written.
     """
-    with Evt2Writer(path, width=width, height=height, header=header_extra) as out:
-        check_order(path, events, triggers)
-        out.append(events, triggers)
-    return out.words
+    return write_whole(Evt2Writer, path, events, triggers, (width, height), header_extra)
 
 
 @njit(cache=True, nogil=True)
@@ -110,8 +107,12 @@ def _encode(et, ex, ey, ep, tt, ti, tp, i, k, state, words):  # type: ignore[no-
                 high += 1
                 words[n] = 0x80000000 | (high & 0xFFFFFFF)
                 n += 1
+            elif step > 0:
+                high += _STRIDE
+                words[n] = 0x80000000 | (high & 0xFFFFFFF)
+                n += 1
             else:
-                high += min(step, _STRIDE)
+                high = target
                 for _ in range(CONFIRM):
                     words[n] = 0x80000000 | (high & 0xFFFFFFF)
                     n += 1

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
-from au3dmm.io.events.raw_writer import CONFIRM, SLACK, Columns, RawWriter
+from au3dmm.io.events.raw_writer import CONFIRM, SLACK, Columns, RawWriter, write_whole
 
 _REPEAT_US = 16  # cameras repeat TIME_HIGH this often
 _WRAP_US = 1 << 24
@@ -29,7 +29,9 @@ class Evt3Writer(RawWriter):
     format = "EVT3"
     version = "3.0"
     word = "<u2"
+    step_us = 4096
     last_input = 15
+    back_us = step_us  # by more, the clock may be two steps behind: readers drop that
 
     def _start(self, start_us: int) -> NDArray[np.int64]:
         """See `RawWriter`."""
@@ -84,24 +86,7 @@ def write_evt3(
     OutputError
         If the file cannot be written.
     """
-    with Evt3Writer(path, width=width, height=height, header=header_extra) as out:
-        check_order(path, events, triggers)
-        out.append(events, triggers)
-    return out.words
-
-
-def check_order(path: Path, events: NDArray[np.void], triggers: NDArray[np.void]) -> None:
-    """Refuse times that go back.
-
-    Raises
-    ------
-    SessionError
-        Naming the first.
-    """
-    for name, stream in (("events", events), ("triggers", triggers)):
-        back = np.flatnonzero(np.diff(stream["t"]) < 0)
-        if len(back):
-            raise SessionError(f"{path}: {name} go back in time at number {back[0] + 1}; sort them by t")
+    return write_whole(Evt3Writer, path, events, triggers, (width, height), header_extra)
 
 
 @njit(cache=True, nogil=True)

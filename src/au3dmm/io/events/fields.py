@@ -70,8 +70,10 @@ def size_of(path: Path, stated: tuple[int, int] | None, width: int | None, heigh
 
     Raises
     ------
+    ConfigError
+        If the two contradict each other.
     SessionError
-        If the two contradict each other, or neither says.
+        If neither says.
     """
     return sensor_size(path, RawHeader({"geometry": f"{stated[0]}x{stated[1]}"} if stated else {}, 0), width, height)
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError, os_reason
-from au3dmm.io.events.arrays import BLOCK, ArrayFile, Columns, Lost, coordinates, polarities, times
+from au3dmm.io.events.arrays import ArrayFile
+from au3dmm.io.events.columns import BLOCK, Columns, Lost, coordinates, polarities, times
 from au3dmm.io.events.ecf import FILTER as ECF
 from au3dmm.io.events.fields import make_triggers
 from au3dmm.io.events.hdf5_layout import find_layout
@@ -54,7 +55,9 @@ class Hdf5File(ArrayFile):
 
     DSEC's ``t_offset`` is added to all times: they are on the clock that the data set's other files use. Prophesee's
     attribute ``time_shift`` is `t_shift_us`; the times of such a file are those of the SDK that wrote it, which shifts
-    them itself when it converts a RAW file. A chunk that cannot be decoded is lost, the others are not.
+    them itself when it converts a RAW file. A chunk that cannot be decoded is lost, the others are not. Arrays of
+    unequal length, and chunks that were never written, are those of a writer that was stopped: what the shorter ones
+    lack counts as truncated.
     """
 
     format = "HDF5"
@@ -63,12 +66,13 @@ class Hdf5File(ArrayFile):
         self.path = path
         with _opened(path) as file:
             self._layout = find_layout(path, file, group, width, height)
-            n = self._events(file).n
-        if n == 0:
+            self.end_place = self._events(file).n
+        if self.end_place == 0:
             raise SessionError(f"{path}: no events: the arrays in {self._layout.group} have length 0")
         self.width, self.height = self._layout.width, self._layout.height
         self.t_shift_us = self._layout.t_shift_us
         self.header = self._layout.header
+        self.assumed_size = self._layout.header.get("sensor_size", "")
 
     def columns(self) -> Iterator[Columns | Lost]:
         """Yield the events; see `ArrayFile.columns`."""

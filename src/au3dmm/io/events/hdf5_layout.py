@@ -101,7 +101,7 @@ def find_layout(path: Path, file: h5py.File, group: str | None, width: int | Non
     stated = _stated_size(around)
     if stated is None and known is not None and (width is None or height is None):
         stated = known
-        header["sensor_size"] = f"{known[0]}x{known[1]}, as of {layout}; the file does not say"
+        header["sensor_size"] = f"{known[0]}x{known[1]} as of {layout}, the file does not say"
     w, h = size_of(path, stated, width, height)
     triggers = _columns(file.get("EXT_TRIGGER"), _TRIGGER_FIELDS) if layout == "Prophesee" else None
     shift = header.get("time_shift", "0")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
-from au3dmm.io.events.arrays import BLOCK
+from au3dmm.io.events.columns import BLOCK
 from au3dmm.io.events.ecf import FILTER as ECF
 from au3dmm.io.events.ecf import MOST_EVENTS, decode_chunk
 

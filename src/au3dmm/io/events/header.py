@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.errors import SessionError
+from au3dmm.errors import ConfigError, SessionError
 
 HEAD_BYTES = 1 << 16  # enough for any header, and for a look at the first words after it
 _MAX_LINE = 1024
@@ -176,8 +176,10 @@ def sensor_size(path: Path, header: RawHeader, width: int | None, height: int | 
 
     Raises
     ------
+    ConfigError
+        If the header says otherwise than `width` and `height`.
     SessionError
-        If the header contradicts itself or the manifest, or nobody says.
+        If the header contradicts itself, or nobody says.
     """
     found: dict[str, tuple[int, int]] = {}
     options = _options(header)
@@ -195,16 +197,22 @@ def sensor_size(path: Path, header: RawHeader, width: int | None, height: int | 
     camera = header.fields.get("system_ID", "")
     if not found and camera.isascii() and camera.isdecimal() and int(camera[:9]) in _SYSTEM_GEOMETRY:
         found["system_ID"] = _SYSTEM_GEOMETRY[int(camera[:9])]
+    if len(set(found.values())) > 1:
+        said = ", ".join(f"{where} says {w}x{h}" for where, (w, h) in found.items())
+        raise SessionError(f"{path}: sensor size is not clear: {said}; expected one size; correct the file's header")
     if width is not None and height is not None:
-        found["session.toml"] = (width, height)
+        for w, h in found.values():
+            if (w, h) != (width, height):
+                raise ConfigError(
+                    f"{path}: sensor size is not clear: the file says {w}x{h}, but {width}x{height} was given (--width"
+                    " and --height, or events.width and events.height in session.toml); leave them out, or correct them"
+                )
+        found["given"] = (width, height)
     if not found:
         raise SessionError(
             f"{path}: its header gives no sensor size; set events.width and events.height in session.toml, or give"
             " --width and --height"
         )
-    if len(set(found.values())) > 1:
-        said = ", ".join(f"{where} says {w}x{h}" for where, (w, h) in found.items())
-        raise SessionError(f"{path}: sensor size is not clear: {said}; expected one size, correct session.toml")
     size = next(iter(found.values()))
     if not (0 < size[0] <= 2048 and 0 < size[1] <= 2048):
         raise SessionError(f"{path}: sensor size {size[0]}x{size[1]}, expected 1x1 to 2048x2048")

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError, os_reason
-from au3dmm.io.events.arrays import BLOCK, ArrayFile, Columns, Lost, coordinates, polarities, times
+from au3dmm.io.events.arrays import ArrayFile
+from au3dmm.io.events.columns import BLOCK, Columns, Lost, coordinates, polarities, times
 from au3dmm.io.events.fields import FIELDS, check_kinds, make_triggers, match, size_of
 from au3dmm.io.events.npz_members import DAMAGE, ArrayMember, MemberReader, array_members, read_values
 from au3dmm.io.events.report import TRUNCATED, UNKNOWN_WORD
@@ -32,8 +33,8 @@ Fields = dict[str, tuple[ArrayMember, str | None]]
 class NpzFile(ArrayFile):
     """An NPZ file of events; `au3dmm.io.events.open_events` makes it.
 
-    Nothing is unpickled. Lengths that differ, and members that end early, count as truncated; a wrong checksum, which
-    does not tell where, counts as one stretch over the whole file.
+    Nothing is unpickled. Arrays of unequal length are refused; members that end early count as truncated; a wrong
+    checksum, which does not tell where, counts as one stretch over the whole file.
     """
 
     format = "NPZ"
@@ -51,7 +52,8 @@ class NpzFile(ArrayFile):
             )
         self._events = events
         self._triggers = _find(path, members, "triggers", "trigger_", _TRIGGER_FIELDS)
-        if not any(member.shape[0] for member, _ in events.values()):
+        self.end_place = int(events["t"][0].shape[0])
+        if not self.end_place:
             raise SessionError(f"{path}: no events: its arrays have length 0")
         w, h = scalars["width"], scalars["height"]
         self.width, self.height = size_of(path, None if w is None or h is None else (w, h), width, height)
@@ -60,7 +62,6 @@ class NpzFile(ArrayFile):
 
     def columns(self) -> Iterator[Columns | Lost]:
         """Yield the events; see `ArrayFile.columns`."""
-        promised = max(member.shape[0] for member, _ in self._events.values())
         at = 0
         with _opened(self.path) as (_, f):
             reader = _Reader(f, self._events)
@@ -76,8 +77,8 @@ class NpzFile(ArrayFile):
                 at += n
         if reader.wrong_checksum:
             yield Lost(UNKNOWN_WORD, 0, at, 1)
-        if at < promised:
-            yield Lost(TRUNCATED, at, promised, promised - at)
+        if at < self.end_place:
+            yield Lost(TRUNCATED, at, self.end_place, self.end_place - at)
 
     def trigger_blocks(self) -> Iterator[NDArray[np.void]]:
         """Yield the triggers; see `ArrayFile.trigger_blocks`."""
@@ -168,6 +169,9 @@ def _find(
             raise SessionError(
                 f"{path}: {member.name} has the shape {member.shape}, expected one value per event: (N,)"
             )
+    if len({member.shape for member, _ in found.values()}) > 1:
+        lengths = ", ".join(f"{member.name} {member.shape[0]}" for member, _ in found.values())
+        raise SessionError(f"{path}: arrays of unequal length: {lengths}; expected one value per event in each")
     return found
 
 

@@ -103,6 +103,8 @@ class MemberReader:
     def __init__(self, file: BinaryIO, info: zipfile.ZipInfo) -> None:
         if info.flag_bits & _ENCRYPTED:
             raise ValueError(f"{info.filename} is encrypted")
+        if info.header_offset < 0:
+            raise ValueError(f"{info.filename} is not where the zip's directory says")
         file.seek(info.header_offset)
         local = file.read(30)
         if len(local) < 30 or not local.startswith(b"PK\x03\x04"):

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
-from au3dmm.errors import SessionError, os_reason
+from au3dmm.errors import ConfigError, SessionError, os_reason
+from au3dmm.io.arguments import whole_number
 from au3dmm.io.events.header import HEAD_BYTES, RawHeader, parse_header, recognise
 from au3dmm.io.events.stream import EventFile
 
+_SUFFIXES = {
+    ".raw": ("EVT3", "EVT2", "EVT2.1"),
+    ".dat": ("DAT",),
+    ".h5": ("HDF5",),
+    ".hdf5": ("HDF5",),
+    ".aedat4": ("AEDAT4",),
+    ".npz": ("NPZ",),
+}
 _READABLE = "a RAW file (EVT3, EVT2, EVT2.1), DAT, HDF5, AEDAT4 or NPZ"
 
 
@@ -29,11 +39,15 @@ def open_events(path: Path | str, width: int | None = None, height: int | None =
 
     Raises
     ------
+    ConfigError
+        If only one of `width` and `height` is given, or they are not those that the file states.
     SessionError
-        If the file is missing, empty, of an unknown format or of one that cannot be read, holds no events, or its
-        sensor size is unknown.
+        If the file is missing, empty, a pipe, of an unknown format or of one that cannot be read, holds no events, or
+        its sensor size is unknown.
     """
+    width, height = _size(width, height)
     path, group = split_group(Path(path))
+    _check_kind(path)
     try:
         with path.open("rb") as f:
             head = f.read(HEAD_BYTES)
@@ -51,6 +65,41 @@ def open_events(path: Path | str, width: int | None = None, height: int | None =
     if group is not None and name != "HDF5":
         raise SessionError(f"{path}: {name}, which has no groups; leave #{group} out")
     return _open(name, path, header, width, height, group)
+
+
+def _size(width: int | None, height: int | None) -> tuple[int | None, int | None]:
+    if (width is None) != (height is None):
+        one, other = ("width", "height") if height is None else ("height", "width")
+        raise ConfigError(f"{one} without {other}: a sensor has both; give both, or neither")
+    if width is None or height is None:
+        return None, None
+    return whole_number("width", width), whole_number("height", height)
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what cannot be read twice, and would wait for ever for someone to write."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return  # told when it is opened
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise SessionError(
+            f"{path}: a pipe or a device, expected a file: recordings are read more than once; save it to a file first"
+        )
+
+
+def suffix_warning(file: EventFile) -> str | None:
+    """Return what to say of a file whose name promises another format than it holds, or None.
+
+    Parameters
+    ----------
+    file : EventFile
+        Opened by content.
+    """
+    promised = _SUFFIXES.get(file.path.suffix.lower())
+    if promised is None or file.format in promised:
+        return None
+    return f"it is named {file.path.suffix}, as {' or '.join(promised)} files are, but holds {file.format}"
 
 
 def split_group(path: Path) -> tuple[Path, str | None]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError
 from au3dmm.io.events.stream import EVENT_DTYPE, TRIGGER_DTYPE
-from au3dmm.io.events.writer import BACK_US, EventWriter
+from au3dmm.io.events.writer import EventWriter
 
 LONGEST_US = 1 << 36
 """The latest time that a RAW file begins with, and the longest pause in one: 19 h, for which EVT3 needs 34 MB."""
@@ -46,6 +46,8 @@ class RawWriter(EventWriter):
 
     version: ClassVar[str]
     word: ClassVar[str]
+    step_us: ClassVar[int]
+    """How much time goes by from one time word to the next."""
 
     def __init__(
         self,
@@ -152,11 +154,11 @@ class RawWriter(EventWriter):
             before = int(t[0]) if start is None else start
             latest = np.maximum.accumulate(np.r_[before, t])
             back, pause = latest[1:] - t, np.diff(latest)
-            if back.max() > BACK_US:
-                i = int(np.argmax(back > BACK_US))
+            if back.max() > self.back_us:
+                i = int(np.argmax(back > self.back_us))
                 raise SessionError(
                     f"{self.path}: {name} go back in time by {back[i]} us at {t[i]} us, {self.format} holds steps back"
-                    f" of at most {BACK_US} us; sort them by t"
+                    f" of at most {self.back_us} us; sort them by t"
                 )
             if pause.max() > LONGEST_US:
                 i = int(np.argmax(pause))
@@ -165,6 +167,43 @@ class RawWriter(EventWriter):
                     f" of at most {LONGEST_US / 1e6:.0f} s; cut the recording there"
                 )
             self._latest = max(int(latest[-1]), self._latest or 0)
+
+
+def write_whole(
+    writer: type[RawWriter],
+    path: Path,
+    events: NDArray[np.void],
+    triggers: NDArray[np.void],
+    size: tuple[int, int],
+    header: Mapping[str, str] | None,
+) -> int:
+    """Write events and triggers, all in order of time, as one file; return how many words it has.
+
+    Parameters
+    ----------
+    writer : class
+        Of the format.
+    path, events, triggers
+        See `EventWriter`.
+    size : (int, int)
+        Width and height of the sensor, px.
+    header : mapping or None
+        More header lines by key.
+
+    Raises
+    ------
+    SessionError
+        If times go backwards or do not start in the clock's first turn, or a value does not fit.
+    OutputError
+        If the file cannot be written.
+    """
+    with writer(path, width=size[0], height=size[1], header=header) as out:
+        for name, stream in (("events", events), ("triggers", triggers)):
+            back = np.flatnonzero(np.diff(stream["t"]) < 0)
+            if len(back):
+                raise SessionError(f"{path}: {name} go back in time at number {back[0] + 1}; sort them by t")
+        out.append(events, triggers)
+    return out.words
 
 
 def _fits(key: str, value: str) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from au3dmm.core.packed_events import PackedEvents
 from au3dmm.errors import ConfigError
+from au3dmm.io.arguments import whole_number
 from au3dmm.io.events.open import open_events
 from au3dmm.io.events.records import RecordStream
 from au3dmm.io.events.report import LATE_US
@@ -48,9 +49,23 @@ def read_events(
 
     Raises
     ------
+    ConfigError
+        If a time is no whole number.
     SessionError
         If the file cannot be read, holds no events, or is too damaged (`EventFileReport.check`).
+
+    Warns
+    -----
+    EventFileWarning
+        If the file is damaged, but less than that: in one sentence, what is missing from the answer. Where it is
+        missing, and all else that is known of the file, is in the report of a stream that has been read to its end::
+
+            stream = open_events(path).stream()
+            for chunk in stream:
+                ...
+            stream.report
     """
+    start_us, end_us = _span(start_us, end_us)
     file = open_events(path, width, height)
     stream = file.stream()
     found = np.empty(0, EVENT_DTYPE)
@@ -66,7 +81,15 @@ def read_events(
         found[n : n + len(events)].view(np.uint64)[:] = events.view(np.uint64)
         n += len(events)
     stream.report.check(file.path)
+    stream.report.warn(file.path)
     return found[:n]
+
+
+def _span(start_us: int | None, end_us: int | None) -> tuple[int | None, int | None]:
+    return (
+        None if start_us is None else whole_number("start_us", start_us),
+        None if end_us is None else whole_number("end_us", end_us),
+    )
 
 
 def _cut(stream: EventStream, start_us: int | None, end_us: int | None) -> Iterator[NDArray[np.void]]:
@@ -107,12 +130,18 @@ def read_triggers(path: Path | str, *, width: int | None = None, height: int | N
     ------
     SessionError
         If the file cannot be read, or is too damaged (`EventFileReport.check`).
+
+    Warns
+    -----
+    EventFileWarning
+        If the file is damaged, but less than that; see `read_events`.
     """
     file = open_events(path, width, height)
     stream = file.stream()
     found = [chunk.triggers for chunk in stream]
     if stream.report.events:  # triggers alone are a recording, too
         stream.report.check(file.path)
+    stream.report.warn(file.path)
     return np.concatenate(found) if found else np.zeros(0, TRIGGER_DTYPE)
 
 
@@ -148,10 +177,17 @@ def slice_events(
     Raises
     ------
     ConfigError
-        If a slice is shorter than 1 us.
+        If a slice is shorter than 1 us, or a time is no whole number.
     SessionError
         If the file cannot be read; at its end, if it holds no events or is too damaged.
+
+    Warns
+    -----
+    EventFileWarning
+        At the end of the file, if it is damaged, but less than that; see `read_events`.
     """
+    step_us = whole_number("step_us", step_us)
+    start_us = _span(start_us, None)[0]
     if step_us < 1:
         raise ConfigError(f"slices of {step_us} us, expected 1 us or longer")
     file = open_events(path, width, height)
@@ -179,6 +215,7 @@ def _slices(file: EventFile, step_us: int, start_us: int | None) -> Iterator[tup
         if at < len(events):
             waiting.append(events[at:].copy())
     stream.report.check(file.path)
+    stream.report.warn(file.path)
     if waiting:
         assert begin is not None, "the first event sets it"
         yield begin, _joined(waiting)

@@ -133,8 +133,8 @@ class RecordStream(EventStream):
             pass
         if state[index] < 0:
             raise SessionError(
-                f"{self.file.path}: no events: {n_bytes} bytes after the header without any time word; expected an"
-                f" {self.file.format} stream"
+                f"{self.file.path}: no events: {n_bytes} byte{'' if n_bytes == 1 else 's'} after the header without any"
+                f" time word; expected an {self.file.format} stream"
             )
         return int(state[index])
 

@@ -66,6 +66,11 @@ class EventStream(ABC):
         """
 
     @property
+    def bytes_left(self) -> int:
+        """How much of the file has not been read; containers estimate it."""
+        return 0
+
+    @property
     @abstractmethod
     def report(self) -> EventFileReport:
         """What was found from the start of the file to the end of the last chunk."""
@@ -139,6 +144,8 @@ class EventFile(ABC):
         What the file says of itself, by name.
     t_shift_us : int
         What the vendor's SDK subtracts from all times.
+    assumed_size : str
+        Why the sensor is taken to be of this size, if neither the file nor the caller says it; otherwise "".
     """
 
     path: Path
@@ -147,6 +154,7 @@ class EventFile(ABC):
     height: int
     header: Mapping[str, str]
     t_shift_us: int
+    assumed_size: str = ""
 
     @abstractmethod
     def stream(self) -> EventStream:

@@ -49,6 +49,8 @@ class EventWriter(ABC):
     format: ClassVar[str]
     last_input: ClassVar[int]
     """Highest number of a trigger input."""
+    back_us: ClassVar[int] = BACK_US
+    """How far times may step back."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class EventWriter(ABC):
         ----------
         events : (N,) structured array
             Fields t (us on the unshifted camera clock), x, y (px) and p (0 or 1). Times may step back by up to
-            `BACK_US`.
+            `back_us`.
         triggers : (M,) structured array
             Fields t, id (0 to 15) and p (1 rising, 0 falling).
 
