@@ -7,18 +7,48 @@ import numpy as np
 import pytest
 
 from au3dmm.discovery import discover, ids_of, manifest_text
+from au3dmm.discovery.recording import are_exposures
 from au3dmm.errors import ConfigError
 from au3dmm.io.events import EVENT_DTYPE, TRIGGER_DTYPE, write_evt3
 from au3dmm.io.session import Manifest, read_session
 from raw_files import HEIGHT, WIDTH, camera_events, dat_bytes, evt2_words, header
 
+N, INTERVAL = 40, 33_333
 
-def write_events(path, trigger_ids=()):
+
+def edges_of(trigger_id, *, n=N, interval=INTERVAL, jitter=0, kinds=2, seed=0):
+    """Both edges of exposures of 8 ms."""
+    middle = 1_000_000 + interval * np.arange(n)
+    edges = np.zeros(kinds * n, TRIGGER_DTYPE)
+    edges["t"] = (middle[:, None] + np.array([0, 8000])[:kinds]).ravel()
+    edges["t"] += np.random.default_rng(seed).integers(-jitter, jitter + 1, len(edges))
+    edges["p"], edges["id"] = np.tile([1, 0][:kinds], n), trigger_id
+    return edges
+
+
+def noise(n, seed=0):
+    """Edges as flipped bits make them: of any input, at any time, in any direction."""
+    rng = np.random.default_rng(seed)
+    edges = np.zeros(n, TRIGGER_DTYPE)
+    edges["t"], edges["id"] = rng.integers(1_000_000, 1_000_000 + N * INTERVAL, n), rng.integers(0, 16, n)
+    edges["p"] = rng.integers(0, 2, n)
+    return edges
+
+
+def write_events(path, *edges):
     events = np.zeros(3, EVENT_DTYPE)
-    events["t"] = [5000, 6000, 7000]
-    triggers = np.zeros(len(trigger_ids), TRIGGER_DTYPE)
-    triggers["t"], triggers["id"] = 5500, trigger_ids
+    events["t"] = [995_000, 1_000_000, 3_000_000]
+    triggers = np.concatenate([np.zeros(0, TRIGGER_DTYPE), *edges])
+    triggers = triggers[np.argsort(triggers["t"], kind="stable")]
     write_evt3(path, events, triggers, width=64, height=48)
+
+
+def flip_bits(path, share, seed=0):
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    rng = np.random.default_rng(seed)
+    at = rng.integers(len(data) // 5, len(data), round(share * len(data)))
+    data[at] ^= np.left_shift(1, rng.integers(0, 8, len(at))).astype(np.uint8)
+    path.write_bytes(data.tobytes())
 
 
 @pytest.fixture
@@ -26,10 +56,14 @@ def folder(tmp_path):
     folder = tmp_path / "S07_smile"
     folder.mkdir()
     (folder / "face.MP4").write_bytes(b"video")
-    (folder / "times.csv").write_text("# made by the recorder\nframe_index,pts_us\n0,0\n")
+    (folder / "times.csv").write_text("# made by the recorder\nframe_index,pts_us\n" + rows(N))
     (folder / "notes.csv").write_text("who,what\n")
-    write_events(folder / "camera.raw", (0, 0))
+    write_events(folder / "camera.raw", edges_of(0))
     return folder
+
+
+def rows(n):
+    return "".join(f"{i},{i * INTERVAL}\n" for i in range(n))
 
 
 def read_back(folder, found):
@@ -64,16 +98,81 @@ def test_every_format_that_is_read_is_found(folder, name, kind):
         words = header("2.0") + evt2_words(events, np.zeros(0, TRIGGER_DTYPE)).astype("<u4").tobytes()
         (folder / name).write_bytes(dat_bytes(events) if kind == "DAT" else words)
     found = discover(folder)
-    assert (found.events.name, found.event_format, found.events_note) == (name, kind, None)
+    assert (found.events.path.name, found.events.format, found.events.unreadable) == (name, kind, None)
     assert read_back(folder, found).events.format == kind
 
 
 def test_several_trigger_inputs_are_left_for_a_person_to_choose(folder):
-    write_events(folder / "camera.raw", (0, 3))
+    write_events(folder / "camera.raw", edges_of(0), edges_of(3))
     found = discover(folder)
-    assert found.trigger_ids == (0, 3)
+    assert found.events.trigger_ids == (0, 3)
     assert read_back(folder, found).sync.trigger_id is None
     assert "# trigger_id: 0, 3" in manifest_text(found, "s", "p")
+
+
+@pytest.mark.parametrize("n", [1, 7, 40, 150])
+def test_edges_that_flipped_bits_invent_are_not_the_cameras(folder, n):
+    write_events(folder / "camera.raw", noise(n))
+    found = discover(folder)
+    assert sum(found.events.edges.values()) == n
+    assert found.events.trigger_ids == ()
+    assert read_back(folder, found).sync.method == "motion"
+    why = f"its {n} trigger edge" + ("s" if n > 1 else "")
+    assert why in manifest_text(found, "s", "p")
+    assert f"do not look like those of {N} RGB exposures" in manifest_text(found, "s", "p")
+
+
+def test_edges_of_the_camera_are_found_among_those_of_noise(folder):
+    write_events(folder / "camera.raw", edges_of(5), noise(12))
+    found = discover(folder)
+    assert found.events.trigger_ids == (5,)
+    assert read_back(folder, found).sync.trigger_id == 5
+    assert "# edges that do not look like exposures: " in manifest_text(found, "s", "p")
+
+
+@pytest.mark.parametrize(
+    ("edges", "yes"),
+    [
+        (edges_of(0), True),
+        (edges_of(0, kinds=1), True),  # a camera set to one edge
+        (np.delete(edges_of(0), [7, 30, 31]), True),
+        (edges_of(0, n=3 * N), True),  # it ran longer than it recorded
+        (edges_of(0, jitter=4000), True),
+        (edges_of(0, n=N // 2 - 1), False),
+        (edges_of(0, interval=5 * INTERVAL), False),
+        (edges_of(0, interval=INTERVAL // 5, n=5 * N), False),
+        (edges_of(0)[:3], False),
+    ],
+)
+def test_edges_are_weighed_against_the_rgb_frames(edges, yes):
+    edges["t"].sort()
+    assert are_exposures(edges, INTERVAL * np.arange(N)) is yes
+
+
+def test_where_frames_cannot_be_counted_edges_have_to_be_regular():
+    assert are_exposures(edges_of(0), None)
+    assert not are_exposures(edges_of(0)[:20], None)
+    assert not any(are_exposures(np.sort(noise(n, seed=n), order="t"), None) for n in range(4, 90))
+
+
+def test_a_damaged_file_is_said_to_be_damaged_and_one_that_is_refused_gives_no_clock(folder):
+    path = folder / "camera.raw"
+    events = camera_events(60_000, 1_200_000, 1_000_000)
+    write_evt3(path, events, np.zeros(0, TRIGGER_DTYPE), width=WIDTH, height=HEIGHT)
+    flip_bits(path, 1e-3)
+    found = discover(folder)
+    assert sum(found.events.edges.values()) > 0, "flipped bits make edges"
+    assert found.events.trigger_ids == ()
+    assert "outside the 320x240 sensor" in found.events.damage
+    text = manifest_text(found, "s", "p")
+    assert "# damaged, lost: " in text
+    assert "the file is damaged, which invents edges" in text
+    write_evt3(path, events, edges_of(0), width=WIDTH, height=HEIGHT)
+    flip_bits(path, 0.3)
+    found = discover(folder)
+    assert "too damaged" in found.events.unreadable
+    assert found.events.trigger_ids == ()
+    assert "# label will refuse it: too damaged" in manifest_text(found, "s", "p")
 
 
 def test_a_folder_of_images_needs_its_timestamps(folder):
@@ -101,8 +200,11 @@ def test_what_is_missing_is_said_in_comments(folder):
 def test_an_event_file_that_cannot_be_read_is_named_with_the_reason(folder):
     (folder / "camera.raw").write_bytes(b"nonsense, not events")
     found = discover(folder)
-    assert (found.event_format, found.trigger_ids) == (None, ())
-    assert "# it could not be read: not a known event format" in manifest_text(found, "s", "p")
+    assert (found.events.format, found.events.trigger_ids) == (None, ())
+    text = manifest_text(found, "s", "p")
+    assert "# it could not be read: not a known event format" in text
+    assert "nobody knows whether it has trigger edges" in text
+    assert "no trigger edges were found" not in text
     assert read_back(folder, found).events.file == "camera.raw"
 
 

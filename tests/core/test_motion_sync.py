@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from au3dmm.core.clock import ClockModel
 from au3dmm.core.event_rate import EventRate
 from au3dmm.core.motion_sync import DRIFT_PPM, PIXEL_US, fit_motion_clock
 from au3dmm.errors import FitError
-from simulated_motion import MotionCase, record, simulate
+from simulated_motion import MotionCase, movements, record, simulate
 
 
 def fit(case: MotionCase, **more: float):
@@ -148,6 +150,49 @@ def test_a_movement_that_repeats_itself_is_refused_with_both_offsets() -> None:
         fit(case)
 
 
+def test_the_refusal_follows_the_numbers() -> None:
+    said = []
+    for seed in range(24):
+        try:
+            fit(simulate(seed, seconds=3.5, mismatch=0.4))
+        except FitError as err:
+            said.append(str(err))
+    alike = [text for text in said if "about equally well" in text]
+    better = [text for text in said if "but not by enough: evidence" in text]
+    assert alike
+    assert better
+    for text in alike:
+        high, low = map(float, re.findall(r"correlation (\d\.\d+) and (\d\.\d+)", text)[0])
+        assert high < 1.3 * low + 0.1
+    for text in better:
+        much, less = map(float, re.findall(r"evidence (\d+\.\d) against (\d+\.\d)", text)[0])
+        assert much > 1.2 * less
+        assert much < 2.5 * less + 0.3 or much - less < 8.1
+
+
+def test_what_one_camera_alone_sees_does_not_pull_the_clock() -> None:
+    rng = np.random.default_rng(0)
+    t = np.arange(0, 24, 0.001)
+    moved = movements(rng, t, 1.5)
+    beside = np.zeros(len(t))
+    for k in (4.0, 9.3, 15.1):  # another person walks past the RGB camera, 60 ms after a movement that both see
+        beside += 4 * np.interp(t - 0.06, t, moved) * (np.abs(t - k) < 0.5)
+    errors = {}
+    for name, rgb in (("alone", moved), ("beside", moved + beside)):
+        case = record(np.random.default_rng(1), t, rgb, moved, seconds=20, floor=0.1)
+        found = fit(case)
+        errors[name] = case.error_us(found.model)
+        assert errors[name] < 2 * found.uncertainty_us
+    assert errors["beside"] < 5_000
+
+
+def test_a_drift_that_clocks_do_not_have_is_not_believed() -> None:
+    case = simulate(1030)  # with the weights, half of it would be explained by 15 000 ppm
+    found = fit(case)
+    assert abs(found.model.drift_ppm) <= 2_000
+    assert case.error_us(found.model) < 2 * found.uncertainty_us
+
+
 def test_recordings_of_different_things_are_refused() -> None:
     for seed in range(8):
         here, there = simulate(seed, seconds=10), simulate(seed + 100, seconds=10)
@@ -187,4 +232,8 @@ def test_the_result_can_be_drawn() -> None:
     assert len(found.seen_us) == len(found.seen_rgb) == len(found.seen_events) == found.n_used
     assert np.mean(found.seen_rgb * found.seen_events) == pytest.approx(found.correlation, abs=0.02)
     assert found.rival_correlation < found.correlation
+    at = np.abs(found.rival_zoom_us - found.rival_us).argmin()
+    assert found.rival_zoom[at] == found.rival_correlation
+    # the top of a hill, not a point beside it
+    assert found.rival_zoom.max() == pytest.approx(found.rival_correlation, abs=0.02)
     assert isinstance(found.model, ClockModel)

@@ -46,6 +46,13 @@ def test_a_clock_of_schema_version_1_is_still_read() -> None:
         read_evidence(path)
 
 
+def test_a_drift_of_zero_is_measured_by_triggers_alone() -> None:
+    numbers = (None, None, None, None, None, 0, 0, 1)
+    measured = [Clock(method, 5.0, 0.0, *numbers).drift_measured for method in ("trigger", "motion", "shared", "start")]
+    assert measured == [True, False, False, False]
+    assert Clock("motion", 5.0, 12.5, *numbers).drift_measured
+
+
 def test_equal_clocks_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("a.json", "b.json"):
         write_clock(tmp_path / name, CLOCK, {"stage": "sync"})

@@ -10,14 +10,12 @@ from au3dmm.core.packed_events import pack
 from au3dmm.core.pixel_grid import PixelGrid
 from au3dmm.core.representations import REPRESENTATIONS, frames_of, make_canvas
 from au3dmm.errors import SchemaError
-from au3dmm.io.event_frame_table import write_event_frames
-from au3dmm.io.images import read_image
+from au3dmm.io.event_frame_table import read_clip, write_event_frames
 from au3dmm.report.event_picture import (
     PALETTES,
     colour_frame,
     event_sheet,
     full_colour,
-    write_event_sheet,
 )
 
 # colours as OpenEB documents them for its default palette, BGR: positive, negative, background
@@ -96,7 +94,7 @@ def test_a_sheet_holds_every_picture() -> None:
 
 
 @pytest.mark.parametrize("name", REPRESENTATIONS)
-def test_a_sheet_of_every_representation_is_written(tmp_path, name) -> None:
+def test_frames_of_every_representation_are_coloured_as_they_are_read(tmp_path, name) -> None:
     rng = np.random.default_rng(0)
     events = pack(np.sort(rng.integers(0, 100, 99)), *rng.integers(0, 20, (2, 99)), rng.integers(0, 2, 99))
     windows = Windows(10 * np.arange(12), 10 * np.arange(1, 13))  # the last two without events
@@ -105,19 +103,11 @@ def test_a_sheet_of_every_representation_is_written(tmp_path, name) -> None:
     shape = (len(canvas.encoding.channels), 20, 20)
     frames = frames_of([events], windows, canvas)
     write_event_frames(path, windows, frames, np.ones(12, bool), shape, canvas.encoding, {"windows": "periodic"})
-    write_event_sheet(tmp_path / "sheet.png", path, n=4, palette="coolwarm")
-    picture = read_image(tmp_path / "sheet.png")
-    assert (picture == PALETTES["coolwarm"].background).all(-1).sum() > 10_000
-    write_event_sheet(tmp_path / "all.png", path, n=100)
-    assert read_image(tmp_path / "all.png").shape[0] > picture.shape[0]
-
-
-def test_a_table_without_any_event_gives_no_sheet(tmp_path) -> None:
-    canvas = make_canvas("polarity", PixelGrid((2, 2), (0, 2, 0, 2), (2, 2)))
-    windows = Windows(np.array([0]), np.array([10]))
-    path = tmp_path / "event_frames.parquet"
-    frames = frames_of([], windows, canvas)
-    write_event_frames(path, windows, frames, np.zeros(1, bool), (1, 2, 2), canvas.encoding, {})
-    with pytest.raises(SchemaError, match="no frame has events"):
-        write_event_sheet(tmp_path / "sheet.png", path)
-    assert not (tmp_path / "sheet.png").exists()
+    values = read_clip(path, 0, 12, as_float=True)
+    full = full_colour(values, name)
+    empty = [
+        (colour_frame(frame, name, "coolwarm", full) == PALETTES["coolwarm"].background).all(-1) for frame in values
+    ]
+    paper = 2 * 20 * (shape[0] - 1) if name == "voxel" else 0  # between bins
+    assert [int((~picture).sum()) - paper for picture in empty[10:]] == [0, 0]
+    assert all((~picture).sum() > paper for picture in empty[:10])

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import glob as globbing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from au3dmm.cli.init_dataset import InitCommand
+from au3dmm.cli.output import say
 from au3dmm.errors import Au3dmmError, ConfigError
+
+if TYPE_CHECKING:
+    from au3dmm.discovery import Found
 
 SOME_FAILED, ALL_FAILED = 3, 4
 
 
-@click.command(short_help="Write session.toml from what a folder holds.")
+@click.command(cls=InitCommand, short_help="Write session.toml from what a folder, or a whole dataset, holds.")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--glob", "pattern", metavar="PATTERN", help="Many folders at once, for example 'data/*/'; quote it.")
 @click.option("--session-id", help="Unique in a dataset; default: the folder's name.")
@@ -31,6 +37,9 @@ def init(
 
     Nothing else in DIR is touched. Look at what was written: which instant the timestamps name, and how the clocks
     relate, cannot be seen in the files.
+
+    A whole dataset at once, its raw data left alone: au3dmm init --layout NAME SOURCE --out DATASET (see
+    au3dmm init --layout pairs --help).
     """
     if (folder is None) == (pattern is None):
         raise click.UsageError("give either DIR or --glob PATTERN")
@@ -61,7 +70,7 @@ def _init_many(pattern: str, subject_id: str | None, force: bool, dry_run: bool)
     failed = 0
     for folder, (session, subject) in ids_of(folders).items():
         if (folder / MANIFEST).exists() and not force:
-            click.echo(f"{click.format_filename(folder / MANIFEST)}: there already, left as it is")
+            say(f"{click.format_filename(folder / MANIFEST)}: there already, left as it is")
             continue
         try:
             _write(folder, session, subject_id or subject, force, dry_run)
@@ -84,15 +93,32 @@ def _write(folder: Path, session_id: str, subject_id: str, force: bool, dry_run:
     path = folder / MANIFEST
     if path.exists() and not force and not dry_run:
         raise ConfigError(f"{path}: there already; --force overwrites it, --dry-run shows what would be written")
-    text = manifest_text(discover(folder), session_id, subject_id)
+    found = discover(folder)
+    text = manifest_text(found, session_id, subject_id)
     validate_toml(Manifest, tomllib.loads(text), path)  # a wrong --session-id is told before anything is written
     if dry_run:
-        click.echo(f"# {path}\n{text}")
+        say(f"# {path}\n{text}")
+        _tell(found)
         return
     write_bytes(path, text.encode())
     manifest = read_session(folder).manifest
     rgb = manifest.rgb.file or manifest.rgb.folder
     events = manifest.events.file if manifest.events else "none"
-    click.echo(
-        f"{path}: session {session_id}, subject {subject_id}, rgb {rgb}, events {events}, sync {manifest.sync.method}"
-    )
+    say(f"{path}: session {session_id}, subject {subject_id}, rgb {rgb}, events {events}, sync {manifest.sync.method}")
+    _tell(found)
+
+
+def _tell(found: Found) -> None:
+    """Say what a person should know of the event file: the rest can be read in session.toml."""
+    seen = found.events
+    if seen is None:
+        return
+    path = click.format_filename(found.folder / seen.path)
+    if seen.format is None:
+        click.echo(f"warning: {path}: cannot be read: {seen.unreadable}", err=True)
+    elif seen.unreadable is not None:
+        click.echo(f"warning: {path}: label will refuse it: {seen.unreadable}", err=True)
+    elif seen.damage:
+        click.echo(f"warning: {path}: damaged, lost: {seen.damage}; `au3dmm events info` says where", err=True)
+    if why := seen.why_not_trigger():
+        say(f"  sync motion, as {why}")

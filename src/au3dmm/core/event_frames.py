@@ -43,11 +43,6 @@ class Windows:
         """Whether an event may lie in more than one window."""
         return bool((self.start_us[1:] < self.end_us[:-1]).any())
 
-    @property
-    def longest_us(self) -> int:
-        """Length of the longest window, us; 0 if there is none."""
-        return int((self.end_us - self.start_us).max(initial=0))
-
 
 def rgb_windows(t_us: NDArray[np.int64]) -> Windows:
     """Return one window per RGB frame: from the frame before it to its own time.

@@ -12,7 +12,10 @@ from au3dmm.core.event_rate import EventRate
 from au3dmm.core.motion_track import Array, Mask, MotionTrack, rate_on_grid, track_on_grid
 from au3dmm.errors import FitError
 
-_WIDEST_DRIFT = 2.0e-3  # us per us; frame times that are nominal are off by a thousandth (29.97 taken for 30)
+WIDEST_DRIFT = 2.0e-3
+"""Largest drift that is tried or believed, us per us: frame times that are nominal are off by a thousandth (29.97 taken
+for 30)."""
+
 _APART_US = 80_000.0  # motion has no two peaks nearer than this
 _PER_SECOND = 8.0  # values that do not depend on each other, in contrasts against 0.35 s
 _LEAST = 8.0  # intervals
@@ -104,13 +107,13 @@ def offset_curve(track: MotionTrack, rate: EventRate, min_overlap: float) -> Off
     step = max(track.interval_us / 2, float(rate.bin_us))
     x, known_x = rate_on_grid(rate, track.interval_us, step)
     half = track.length_us / 2
-    reach = _WIDEST_DRIFT * half
+    reach = WIDEST_DRIFT * half
     n_side = int(np.ceil(reach / track.interval_us)) if reach > track.interval_us / 2 else 0
     n_more = int(np.ceil(reach / step)) + 1 if n_side else 0
-    n_track = int(np.ceil(track.length_us * (1 + _WIDEST_DRIFT) / step)) + 2
+    n_track = int(np.ceil(track.length_us * (1 + WIDEST_DRIFT) / step)) + 2
     grid = step * np.arange(-n_track - n_more, len(x) + n_more + 1)
     best_r, best_e, best_drift = np.zeros((3, len(grid)))
-    for drift in np.linspace(-_WIDEST_DRIFT, _WIDEST_DRIFT, 2 * n_side + 1) if n_side else (0.0,):
+    for drift in np.linspace(-WIDEST_DRIFT, WIDEST_DRIFT, 2 * n_side + 1) if n_side else (0.0,):
         y, known_y = track_on_grid(track, step, drift)
         least = max(min_overlap * min(int(known_x.sum()), int(known_y.sum())), _LEAST * track.interval_us / step)
         lag, r, n = _masked_correlation(y, known_y, x, known_x, least)

@@ -15,8 +15,16 @@ from au3dmm.errors import FitError
 # Half width of the parabola that is put through the peak. The correlation has wiggles of a few ms: a narrower parabola
 # takes them for the peak's curvature, and states an uncertainty that is too small.
 _REACH_US = 12_000.0
+# What only one camera sees (another person, a hand, a blink that the other view hides) lasts about as long as one
+# movement: over this long disagreement is averaged, and where it is large, the recording counts less. On 400
+# simulated recordings that were not used to choose it, errors fall from 1.8 to 1.6 ms (median), 5.5 to 5.0 ms (of nine
+# in ten) and 22 to 15 ms (worst).
+_SPELL_US = 400_000.0
 _BLOCK_US = 500_000.0  # motion further apart than this is independent
 _MOST_BLOCKS = 40
+# Blocks' worth of scatter that the place and the weights take up, as they are fitted to the same data: in simulations
+# errors are then as large as stated, in recordings of 3 to 12 s and in longer ones.
+_TAKEN = 4.0
 _ROUNDS = 30
 _DONE_US = 10.0
 
@@ -92,9 +100,14 @@ def climb(track: MotionTrack, rate: EventRate, offset_us: float, drift: float) -
 def locate(track: MotionTrack, rate: EventRate, peak: Peak, *, with_drift: bool) -> Place:
     """Climb on, the drift being free if so wanted, and estimate standard errors.
 
+    Where motion and events disagree for longer than a frame or two, one camera sees what the other does not: such
+    spells are weighted down, as in a regression with Cauchy's weights (Holland and Welsch 1977), so the place found is
+    not quite that of the highest plain correlation.
+
     At the peak the gradient of the correlation vanishes. The standard error of its place is that of the gradient,
     from its scatter over blocks of half a second (or a fortieth of the recording, if that is longer), divided by the
-    curvature; both are taken from a parabola over 12 ms to either side.
+    curvature; both are taken from a parabola over 12 ms to either side. How far the place lies from `peak`, where all
+    weights were alike, joins it.
 
     Raises
     ------
@@ -107,11 +120,14 @@ def locate(track: MotionTrack, rate: EventRate, peak: Peak, *, with_drift: bool)
     points = np.array([(a, b) for a in side for b in (side if with_drift else side[2:3])])
     gradient, seconds = _quadratic(points, with_drift)
     near = track.part(track.within(rate, peak.offset_us, peak.drift, 3 * _REACH_US))
-    y = _standard(near.value)
     at = np.array([peak.offset_us, peak.drift * half])
-    for _ in range(_ROUNDS):
-        x = np.array([_standard(_changes(near, rate, at[0] + a, (at[1] + b) / half)) for a, b in points])
-        r = x @ y / max(len(y), 1)
+    weight = np.ones(len(near.left))
+    for i in range(_ROUNDS):
+        if i < _ROUNDS // 2:  # afterwards they stay, so that the climb ends
+            weight = _agreement(near, _changes(near, rate, at[0], at[1] / half), weight)
+        y = _standard(near.value, weight)
+        x = np.array([_standard(_changes(near, rate, at[0] + a, (at[1] + b) / half), weight) for a, b in points])
+        r = x @ (weight * y)
         bend = (seconds @ r)[[[0, 1], [1, 2]]] if with_drift else (seconds @ r)[:, None]
         if not (np.linalg.eigvalsh(bend) < 0).all():
             raise FitError("cannot tell: the correlation of motion and events has no clear peak")
@@ -120,16 +136,18 @@ def locate(track: MotionTrack, rate: EventRate, peak: Peak, *, with_drift: bool)
         if np.abs(move).max() < _DONE_US or abs(at[0] - peak.offset_us) > 2 * _REACH_US:
             break
     # what each interval contributes to the correlation, and so to its gradient
-    share = y * x - r[:, None] / 2 * (y * y + x * x)
-    covariance = _covariance(near, (gradient @ share).T @ np.linalg.inv(bend) / len(y))
+    share = weight * (y * x - r[:, None] / 2 * (y * y + x * x))
+    covariance = _covariance(near, weight, (gradient @ share).T @ np.linalg.inv(bend))
+    # how far the weights have moved the place shows how far what only one camera sees may have
+    covariance[0, 0] += (at[0] - peak.offset_us) ** 2
     found = _peak(near, rate, float(at[0]), float(at[1] / half))
     offset_std = float(np.sqrt(covariance[0, 0]))
     if with_drift:
         end = covariance[0, 0] + covariance[1, 1] + 2 * abs(covariance[0, 1])
         return Place(found, offset_std, float(np.sqrt(end)), float(np.sqrt(covariance[1, 1]) / half), 0.0)
     # an interval tells as much of the offset as its contrast changes with it, squared
-    weight = (x[-1] - x[0]) ** 2
-    lean = float((weight * (near.centre_us / half - 1)).sum() / max(float(weight.sum()), 1e-300))
+    told = weight * (x[-1] - x[0]) ** 2
+    lean = float((told * (near.centre_us / half - 1)).sum() / max(float(told.sum()), 1e-300))
     return Place(found, offset_std, offset_std, 0.0, lean)
 
 
@@ -160,9 +178,25 @@ def _peak(track: MotionTrack, rate: EventRate, offset_us: float, drift: float) -
     return Peak(offset_us, drift, r, float(evidence(r, length, track.interval_us)))
 
 
-def _standard(x: Array) -> Array:
-    x = x - x.mean() if len(x) else x
-    size = float(np.sqrt((x * x).mean())) if len(x) else 0.0
+def _agreement(track: MotionTrack, changes: Array, weight: Array) -> Array:
+    """Return how much intervals (K,) count, in all 1: less in spells in which motion and events disagree."""
+    if not len(changes):
+        return weight
+    apart = (_standard(track.value, weight) - _standard(changes, weight)) ** 2
+    n = max(1, round(_SPELL_US / track.interval_us))
+    mean = np.convolve(apart, np.ones(n), "same") / np.convolve(np.ones(len(apart)), np.ones(n), "same")
+    usual = float(np.median(mean))
+    again = 1 / (1 + mean / usual) if usual > 0 else np.ones(len(mean))
+    return np.asarray(again / again.sum())
+
+
+def _standard(x: Array, weight: Array | None = None) -> Array:
+    """Give values mean 0 and standard deviation 1, each counted by its weight (any unit; None: all alike)."""
+    if not len(x):
+        return x
+    share = np.full(len(x), 1 / len(x)) if weight is None else weight / weight.sum()
+    x = x - share @ x
+    size = float(np.sqrt(share @ (x * x)))
     return np.asarray(x / size) if size > 0 else x
 
 
@@ -181,20 +215,21 @@ def _quadratic(points: Array, with_drift: bool) -> tuple[Array, Array]:
     return fitted[1:first], fitted[first:]
 
 
-def _covariance(track: MotionTrack, influence: Array) -> Array:
+def _covariance(track: MotionTrack, weight: Array, influence: Array) -> Array:
     """Return the covariance (D, D) of a sum of influences (K, D): of intervals or of blocks of them, if that is larger.
 
-    Neighbours may depend on each other, so blocks are what counts; but a few blocks may agree by chance.
+    Neighbours may depend on each other, so blocks are what counts; but a few blocks may agree by chance, and those of
+    little weight hardly count.
     """
     length = max(_BLOCK_US, track.length_us / _MOST_BLOCKS)
     _, block = np.unique((track.centre_us // length).astype(np.int64), return_inverse=True)
-    n = int(block.max()) + 1
-    if n < 2:
+    if block.max() < 1:
         raise FitError("cannot tell: motion lasts less than a second")
-    sums = np.zeros((n, influence.shape[1]))
-    np.add.at(sums, block, influence)
-    sums -= sums.mean(0)
+    each = np.bincount(block, weight)
+    sums = np.stack([np.bincount(block, column) for column in influence.T], 1)
+    sums -= each[:, None] / each.sum() * sums.sum(0)
+    n = max(float(each.sum() ** 2 / (each @ each)), 1.5)
     # so that twice the standard error covers 95 %, however few the blocks
     widen = float(stdtrit(n - 1, 0.975)) / 1.96
-    blocks, single = widen**2 * n / (n - 1) * sums.T @ sums, influence.T @ influence
+    blocks, single = widen**2 * n / max(n - _TAKEN, 1.0) * sums.T @ sums, influence.T @ influence
     return np.asarray(blocks if np.trace(blocks) > np.trace(single) else single)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from au3dmm.core.clock import ClockModel
 from au3dmm.core.event_rate import EventRate
-from au3dmm.core.motion_curve import OffsetCurve, least_apart_us, offset_curve
+from au3dmm.core.motion_curve import WIDEST_DRIFT, OffsetCurve, least_apart_us, offset_curve
 from au3dmm.core.motion_peak import Peak, Place, climb, compared, locate, near_curve
 from au3dmm.core.motion_track import Array, MotionTrack, allowed_bursts_us, make_tracks
 from au3dmm.errors import FitError
@@ -22,6 +22,7 @@ PIXEL_US = 1500.0
 
 _CANDIDATES = 6
 _RATIO, _MARGIN = 2.5, 8.0  # of the evidence for the peak against that for the runner-up; see `_check_unique`
+_ALIKE = 1.25  # nearer together than this they are as good as equal
 _UNUSUAL = 4.0  # standard deviations of drifts at which one is believed although it is not well known
 _ZOOM_US, _ZOOM_STEP_US = 150_000.0, 2_000.0
 
@@ -54,6 +55,8 @@ class MotionFit:
         Correlation at all offsets, counted from the peak, us.
     zoom_us, zoom : (Z,) arrays
         The same close to the peak, exactly.
+    rival_zoom_us, rival_zoom : (Y,) arrays or None
+        The same close to the runner-up, exactly.
     seen_us, seen_rgb, seen_events : (K,) arrays
         What was compared: RGB times, us, and the contrasts of both, mean 0 and standard deviation 1.
     """
@@ -74,6 +77,8 @@ class MotionFit:
     curve: Array
     zoom_us: Array
     zoom: Array
+    rival_zoom_us: Array | None
+    rival_zoom: Array | None
     seen_us: NDArray[np.int64]
     seen_rgb: Array
     seen_events: Array
@@ -140,6 +145,10 @@ def fit_motion_clock(
     others = [climb(other, calm, found.offset_us, found.drift).offset_us for other in tracks]
     method = np.hypot((max(others) - min(others)) / 2, PIXEL_US)
     seen_us, seen_rgb, seen_events = compared(track, calm, found)
+    # shown is what the clock was found by: the same threshold, the same runner-up
+    shown = curve if way == usual else offset_curve(track, calm, min_overlap)
+    beside = np.linspace(-1.5, 1.5, 37) * track.interval_us
+    rival_us, rival_zoom = (None, None) if rival is None else _near(track, calm, rival, beside)
     zoom_us = np.arange(-_ZOOM_US, _ZOOM_US + 1, _ZOOM_STEP_US)
     offset = (rate.t0_us - int(t[0])) + found.offset_us - found.drift * (half + int(t[0]))
     return MotionFit(
@@ -149,16 +158,18 @@ def fit_motion_clock(
         uncertainty_us=float(np.hypot(np.hypot(place.end_std_us, unknown * (1 + abs(place.lean))), method)),
         drift_measured=measured,
         correlation=found.correlation,
-        rival_us=None if rival is None else rival.offset_us - best.offset_us,
-        rival_correlation=None if rival is None else rival.correlation,
+        rival_us=None if rival_us is None else rival_us - found.offset_us,
+        rival_correlation=None if rival_zoom is None else float(rival_zoom[len(beside) // 2]),
         ratio=ratio,
         way=way,
         n_intervals=len(t) - 1,
         n_used=len(seen_us),
-        curve_us=curve.offset_us - found.offset_us,
-        curve=curve.correlation,
+        curve_us=shown.offset_us - found.offset_us,
+        curve=shown.correlation,
         zoom_us=zoom_us,
         zoom=near_curve(track, calm, found, zoom_us),
+        rival_zoom_us=None if rival_us is None else rival_us - found.offset_us + beside,
+        rival_zoom=rival_zoom,
         seen_us=np.rint(seen_us).astype(np.int64) + int(t[0]),
         seen_rgb=seen_rgb,
         seen_events=seen_events,
@@ -177,6 +188,12 @@ def _highest(track: MotionTrack, rate: EventRate, curve: OffsetCurve) -> tuple[P
     return best, rivals[0], best.evidence / rivals[0].evidence
 
 
+def _near(track: MotionTrack, rate: EventRate, peak: Peak, beside_us: Array) -> tuple[float, Array]:
+    """Climb a peak that another threshold has found, and return its offset and the correlation beside it."""
+    top = climb(track, rate, peak.offset_us, peak.drift)
+    return top.offset_us, near_curve(track, rate, top, beside_us)
+
+
 def _check_unique(best: Peak, rival: Peak | None, ratio: float, min_correlation: float) -> None:
     """Refuse a peak that others are near to.
 
@@ -192,9 +209,16 @@ def _check_unique(best: Peak, rival: Peak | None, ratio: float, min_correlation:
         )
     margin = best.evidence - (rival.evidence if rival else 0.0)
     if rival is not None and (ratio < _RATIO or margin < _MARGIN):
+        apart = f"{abs(rival.offset_us - best.offset_us) / 1e3:.0f} ms"
+        both = f"(correlation {best.correlation:.2f} and {rival.correlation:.2f})"
+        if ratio < _ALIKE:
+            raise FitError(
+                f"cannot tell: two offsets {apart} apart fit motion and event rate about equally well {both}"
+            )
         raise FitError(
-            f"cannot tell: two offsets {abs(rival.offset_us - best.offset_us) / 1e3:.0f} ms apart fit motion and event"
-            f" rate about equally well (correlation {best.correlation:.2f} and {rival.correlation:.2f})"
+            f"cannot tell: the best offset fits motion and event rate better than another {apart} from it {both}, but"
+            f" not by enough: evidence {best.evidence:.1f} against {rival.evidence:.1f}, expected {_RATIO} times as"
+            f" much and {_MARGIN:.0f} more"
         )
     if margin < _MARGIN:
         raise FitError(
@@ -207,6 +231,8 @@ def _with_or_without_drift(track: MotionTrack, rate: EventRate, peak: Peak) -> P
     """Return the place of a peak, with the drift if that is known well enough."""
     prior = DRIFT_PPM * 1e-6
     free = _try_locate(track, rate, peak, with_drift=True)
+    if isinstance(free, Place) and abs(free.peak.drift) > WIDEST_DRIFT:
+        free = FitError("cannot tell: a drift that clocks do not have")
     if isinstance(free, Place) and free.drift_std < prior:
         return free
     held = _try_locate(track, rate, climb(track, rate, peak.offset_us, 0.0), with_drift=False)

@@ -67,6 +67,11 @@ class Clock:
         """The clock as a function."""
         return ClockModel(self.offset_us, self.drift_ppm)
 
+    @property
+    def drift_measured(self) -> bool:
+        """Whether the drift was found in the data; otherwise it is taken to be 0."""
+        return self.method == "trigger" or (self.method == "motion" and self.drift_ppm != 0)
+
     def summary(self) -> dict[str, Any]:
         """Return what is carried in the metadata of everything made with this clock."""
         return {**dataclasses.asdict(self), "warnings": list(self.warnings)}

@@ -20,7 +20,7 @@ from au3dmm.io.session import read_session
 
 READS = ("session:session", "clock")
 WRITES = ("clock_picture",)
-VERSION = 1
+VERSION = 2
 
 # Okabe and Ito's colours, told apart by everybody
 _BLUE, _ORANGE, _RED, _GREEN = "#0072B2", "#E69F00", "#D55E00", "#009E73"
@@ -178,6 +178,10 @@ def _draw_motion(figure: Figure, clock: Clock, evidence: Mapping[str, Any]) -> s
     overall, close, seen = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
     offset, r = _curve(evidence["curve"])
     overall.plot(offset / 1e6, r, color=_BLUE, lw=0.8, label="all offsets, coarsely")
+    # the coarse curve steps over the tops of peaks, and counts frames at the ends that cannot be compared exactly
+    near = [_curve(part) for part in (evidence["zoom"], evidence.get("rival_zoom")) if part is not None]
+    for k, (beside, exact) in enumerate(near):
+        overall.plot(beside / 1e6, exact, color=_ORANGE, lw=1.2, label=None if k else "exactly")
     overall.plot(0, evidence["correlation"], "o", color=_RED, ms=6, label=f"found: {evidence['correlation']:.2f}")
     if evidence["rival_us"] is not None:
         rival = evidence["rival_correlation"]
@@ -185,7 +189,7 @@ def _draw_motion(figure: Figure, clock: Clock, evidence: Mapping[str, Any]) -> s
         overall.plot(at, rival, "^", mfc="none", color=_INK, ms=7, label=f"runner-up: {rival:.2f} at {at:+.2f} s")
     overall.set_xlabel("offset minus the one found, s")
     overall.set_ylabel("correlation")
-    _legend_above(overall, 3)
+    _legend_above(overall, 4)
     offset, r = _curve(evidence["zoom"])
     close.axvspan(-2e-3 * doubt, 2e-3 * doubt, color=_ORANGE, alpha=0.35, lw=0, label="± 2 standard errors")
     close.plot(offset / 1e3, r, color=_BLUE, lw=1.2)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import SchemaError
-from au3dmm.io.event_frame_table import read_clip, read_event_frame_info
-from au3dmm.io.images import write_image
-from au3dmm.io.tables import read_table
 
 Colour = tuple[int, int, int]
 
@@ -167,43 +163,3 @@ def event_sheet(
 
 def _width(text: str) -> int:
     return int(cv2.getTextSize(text, _FONT, 0.5, 1)[0][0])
-
-
-def write_event_sheet(path: Path, event_frames: Path, *, n: int = 6, palette: str = "dark", columns: int = 3) -> None:
-    """Draw `n` frames of a table of event frames, spread evenly over those that have events.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in .png or .jpg.
-    event_frames : Path
-        The table.
-    n : int
-        How many, at least 1.
-    palette : str
-        A key of `PALETTES`.
-    columns : int
-        Pictures per row.
-
-    Raises
-    ------
-    SchemaError
-        If the table cannot be read or has no frame with events, or there is no such palette.
-    OutputError
-        If the picture cannot be written.
-    """
-    info = read_event_frame_info(event_frames)
-    name = info.metadata.get("representation", {}).get("name", "polarity")
-    rows = read_table(event_frames, "event_frames", ["t_end_us", "n_events"])
-    t_end, n_events = rows["t_end_us"].to_numpy(), rows["n_events"].to_numpy()
-    there = np.flatnonzero(n_events)
-    if not len(there):
-        raise SchemaError(f"{event_frames}: no frame has events")
-    chosen = there[np.unique(np.linspace(0, len(there) - 1, max(n, 1)).round().astype(int))]
-    values = [read_clip(event_frames, int(k), 1, as_float=True)[0] for k in chosen]
-    full = full_colour(np.stack(values), name)
-    pictures = [colour_frame(frame, name, palette, full) for frame in values]
-    captions = [f"{k}   {t_end[k] * 1e-6:.3f} s   {n_events[k]} events" for k in chosen]
-    scale = f"   full colour: {full:.3g} events per pixel" if name in ("count", "voxel") else ""
-    title = f"{name}   {info.metadata.get('windows', '')} windows{scale}"
-    write_image(path, event_sheet(pictures, captions, title=title, columns=1 if name == "voxel" else columns))

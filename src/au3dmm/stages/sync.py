@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 READS = ("session:rgb", "session:events", "session:sync", "landmarks")
 WRITES = ("clock",)
-VERSION = 2
+VERSION = 3
 
 _UNKNOWN: dict[str, Any] = dict.fromkeys(("residual_us", "uncertainty_us", "n_matched", "n_expected", "n_edges"))
 
@@ -62,7 +62,7 @@ def run(
     -------
     dict
         ``method, offset_us, drift_ppm, residual_us, uncertainty_us, n_matched, n_expected, n_edges, tie_broken_by,
-        warnings, events, triggers, damage``.
+        warnings, events, triggers, lost, damage``: `lost` says in words what `damage` counts.
 
     Raises
     ------
@@ -106,6 +106,7 @@ def run(
         "warnings": list(found.warnings),
         "events": report.events,
         "triggers": report.triggers,
+        "lost": report.lost(),
         "damage": {kind: n for kind, n in report.counts.items() if n and kind != "before_start"},
     }
 

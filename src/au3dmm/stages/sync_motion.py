@@ -119,7 +119,8 @@ def motion_evidence(found: MotionClock) -> dict[str, Any]:
     """Return what the picture of a clock from motion is drawn from.
 
     ``curve`` holds the correlation at all offsets (of neighbours the highest, where there are too many), ``zoom`` that
-    near the peak, ``seen`` both contrasts over the ten seconds in which most moves; offsets count from the one found.
+    near the peak and ``rival_zoom`` that near the runner-up (None without one), ``seen`` both contrasts over the ten
+    seconds in which most moves; offsets count from the one found.
     """
     fit = found.fit
     some = np.flatnonzero(fit.curve)
@@ -147,6 +148,13 @@ def motion_evidence(found: MotionClock) -> dict[str, Any]:
             "first_us": float(fit.zoom_us[0]),
             "step_us": float(fit.zoom_us[1] - fit.zoom_us[0]),
             "correlation": fit.zoom.round(4).tolist(),
+        },
+        "rival_zoom": None
+        if fit.rival_zoom_us is None or fit.rival_zoom is None
+        else {
+            "first_us": round(float(fit.rival_zoom_us[0]), 1),
+            "step_us": round(float(fit.rival_zoom_us[1] - fit.rival_zoom_us[0]), 3),
+            "correlation": fit.rival_zoom.round(4).tolist(),
         },
         "seen": {
             "t_rgb_us": fit.seen_us[busy].tolist(),

@@ -54,7 +54,7 @@ def from_triggers(
     ConfigError, SessionError, FitError
         If the manifest does not say what is needed, there are no edges, or they do not fit the exposures.
     """
-    edges = _edges(session, triggers, path)
+    edges = choose_edges(session, triggers, path)
     stated = _fit(session, params, frames, edges, near, swapped=False)
     if isinstance(stated, ClockFit) and stated.residual_us <= _SUSPICIOUS_US:
         return stated, ()
@@ -100,7 +100,16 @@ def _thin(values: NDArray[Any]) -> NDArray[Any]:
     return values[np.linspace(0, len(values) - 1, _POINTS).astype(np.int64)]
 
 
-def _edges(session: Session, triggers: NDArray[np.void], path: Path) -> NDArray[np.void]:
+def choose_edges(session: Session, triggers: NDArray[np.void], path: Path) -> NDArray[np.void]:
+    """Return the edges of the trigger input that the manifest names, or of the only one there is.
+
+    Raises
+    ------
+    SessionError
+        If there are none.
+    ConfigError
+        If there are several inputs and the manifest names none.
+    """
     wanted = session.manifest.sync.trigger_id
     edges = triggers if wanted is None else triggers[triggers["id"] == wanted]
     there = sorted(set(triggers["id"].tolist()))
