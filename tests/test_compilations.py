@@ -54,3 +54,21 @@ def test_a_process_started_by_another_shares_its_folder(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     one, other = done.stdout.split()
     assert one == other
+
+
+def test_a_changed_constant_takes_effect_and_an_unrelated_change_compiles_nothing(tmp_path: Path) -> None:
+    package = tmp_path / "au3dmm"
+    shutil.copytree(Path(au3dmm.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "core" / "zz_constant.py").write_text("VALUE = 1\n")
+    (package / "core" / "zz_caller.py").write_text(
+        "from numba import njit\n\nfrom au3dmm.core.zz_constant import VALUE\n\n\n"
+        "@njit(cache=True)\ndef caller():\n    return VALUE\n"
+    )
+    assert call(tmp_path) == 1
+    compiled = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")}
+    unrelated = package / "io" / "session.py"
+    unrelated.write_text(unrelated.read_text() + "\n# a remark\n")
+    assert call(tmp_path) == 1
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb[ic]")} == compiled
+    (package / "core" / "zz_constant.py").write_text("VALUE = 100\n")
+    assert call(tmp_path) == 100

@@ -10,15 +10,18 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _ROOMS = ("core", "io", "synthetic")  # where compiled functions are
 _PREFIX = "au3dmm-numba-"
+_IMPORT = re.compile(rb"^\s*from au3dmm\.([\w.]+) import (\([^)]*\)|.*)$", re.MULTILINE)
+_NAME = re.compile(rb"\w+")
 _KEPT_S = 30 * 24 * 3600
 
 
@@ -51,19 +54,38 @@ def _home() -> str:
 
 
 def _digest() -> str:
+    """Return a hash of every source that compiled code may have come from."""
+    texts = {path: text for room in _ROOMS for path, text in _sources(os.path.join(_PACKAGE, room))}
     digest = hashlib.sha256()
-    for room in _ROOMS:
-        for path, stat in sorted(_sources(os.path.join(_PACKAGE, room))):
-            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    for path in sorted(_reached(texts)):
+        digest.update(path.encode() + b"\0" + texts[path] + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _sources(folder: str) -> Iterator[tuple[str, os.stat_result]]:
+def _sources(folder: str) -> Iterator[tuple[str, bytes]]:
     for entry in os.scandir(folder):
         if entry.name.endswith(".py"):
-            yield entry.path, entry.stat()
+            with open(entry.path, "rb") as f:
+                yield entry.path, f.read()
         elif entry.name != "__pycache__" and entry.is_dir(follow_symlinks=False):
             yield from _sources(entry.path)
+
+
+def _reached(texts: Mapping[str, bytes]) -> set[str]:
+    """Return the sources that hold compiled functions, and all that they import: those may hold their constants."""
+    left = [path for path, text in texts.items() if b"njit" in text]
+    reached: set[str] = set()
+    while left:
+        path = left.pop()
+        if path in reached or path not in texts:
+            continue
+        reached.add(path)
+        for module, names in _IMPORT.findall(texts[path]):
+            parts = module.decode().split(".")
+            for more in ((), *((name.decode(),) for name in _NAME.findall(names))):
+                place = os.path.join(_PACKAGE, *parts, *more)
+                left += [f"{place}.py", os.path.join(place, "__init__.py")]
+    return reached
 
 
 def _remove_old(folder: str, name: str) -> None:
