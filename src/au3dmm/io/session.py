@@ -11,11 +11,13 @@ from pydantic import Field, field_validator, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
 from au3dmm.errors import ConfigError, SessionError, os_reason
+from au3dmm.io.dataset_defaults import with_defaults
 from au3dmm.io.hashing import quick_hash, sha256_json
 
 MANIFEST = "session.toml"
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _ID = re.compile(r"[A-Za-z0-9._-]+")
+_FILES = ("file", "folder", "timestamps")
 
 
 class SessionSection(Params):
@@ -101,6 +103,47 @@ class LandmarksSection(Params):
     format: Literal["auto", "au3dmm", "openface", "pyfeat"] = "auto"
 
 
+class AnnotationSection(Params):
+    """Something that people said of the recording: kept apart from what is fitted, with its origin."""
+
+    kind: Literal["video_class", "segment", "frame_occurrence", "frame_intensity"] = Field(
+        description="Of the whole recording, of a stretch of it, or of every frame (0/1, or 0 to 5)."
+    )
+    origin: Literal["instructed", "reported", "coder", "derived", "simulated"] = Field(
+        description="instructed: asked for, a priori; reported: by the subject; coder: by someone who watched."
+    )
+    vocabulary: str = Field("au", pattern=r"^[a-z][a-z0-9_-]*$", description="au, emotion, text, ...")
+    label: str | None = Field(None, min_length=1, description="AU12, happiness, ...; of a file with one column, its.")
+    onset_us: int | None = Field(None, description="segment: where it begins, us on the RGB clock.")
+    apex_us: int | None = Field(None, description="segment: where it is strongest, us on the RGB clock.")
+    offset_us: int | None = Field(None, description="segment: where it ends, us on the RGB clock.")
+    file: str | None = Field(None, description="frame_*: CSV, relative to the manifest.")
+    format: Literal["csv", "bp4d", "disfa"] = Field("csv", description="frame_*: how the file is laid out.")
+    coverage: Literal["all", "overlap"] = Field(
+        "all", description="frame_*: all: a row for every RGB frame; overlap: rows and frames without partner are left."
+    )
+    source: str | None = Field(None, min_length=1, description="Who or what says so; else the file's name.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        of_frames = self.kind.startswith("frame_")
+        needed = {"video_class": ("label",), "segment": ("label", "onset_us", "offset_us")}.get(self.kind, ("file",))
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"a {self.kind} needs {', '.join(missing)}")
+        times_of, files_of = ("onset_us", "apex_us", "offset_us"), ("file", "format", "coverage")
+        strange = (*(times_of if self.kind != "segment" else ()), *(files_of if not of_frames else ()))
+        given = [name for name in strange if name in self.model_fields_set]
+        if given:
+            raise ValueError(f"a {self.kind} has no {', '.join(given)}")
+        times = [t for t in (self.onset_us, self.apex_us, self.offset_us) if t is not None]
+        if times != sorted(times) or (times and times[0] == times[-1]):
+            raise ValueError(
+                f"onset_us, apex_us, offset_us are {', '.join(map(str, times))}, expected them to increase"
+            )
+        return self
+
+
 class Manifest(Params):
     """The whole of `session.toml`."""
 
@@ -110,6 +153,7 @@ class Manifest(Params):
     events: EventsSection | None = None
     sync: SyncSection = SyncSection()
     landmarks: LandmarksSection | None = None
+    annotations: tuple[AnnotationSection, ...] = Field((), description="What people said of the recording.")
     source: dict[str, Any] = Field(default_factory=dict, description="Where it is from, licence: free.")
     notes: dict[str, Any] = Field(default_factory=dict, description="Anything of your own: free.")
 
@@ -156,13 +200,13 @@ class Session:
             Naming the first that is not.
         """
         for section in (self.manifest.rgb, self.manifest.events, self.manifest.landmarks):
-            for key in ("file", "folder", "timestamps"):
+            for key in _FILES:
                 name = getattr(section, key, None)
                 if name is not None:
                     self.file(name)
 
     def file(self, name: str) -> Path:
-        """Return the path of a file that the manifest names.
+        """Return the path of a file that the manifest names, relative to it or absolute.
 
         Raises
         ------
@@ -187,7 +231,10 @@ class Session:
         if part == "camera":
             return sha256_json({"focal_px": values["focal_px"]})
         values.pop("focal_px", None)
-        hashes = {key: self._hash(values[key]) for key in ("file", "folder", "timestamps") if values.get(key)}
+        hashes = {key: self._hash(values[key]) for key in _FILES if values.get(key)}
+        for key in hashes:  # a recording that moved to another disk is the same recording
+            if Path(values[key]).is_absolute():
+                values[key] = Path(values[key]).name
         return sha256_json({"section": values, "files": hashes})
 
     def _hash(self, name: str) -> str:
@@ -214,14 +261,21 @@ def image_files(folder: Path) -> list[Path]:
 def read_session(path: Path) -> Session:
     """Read a session: a folder that holds `session.toml`, or the manifest itself.
 
+    What the session does not say, the ``[defaults]`` of the nearest `dataset.toml` above it say.
+
     Raises
     ------
     ConfigError
-        If there is no manifest, or a name or value in it is wrong.
+        If there is no manifest, or a name or value in it is wrong, or one in those defaults.
     """
     manifest = path / MANIFEST if path.is_dir() else path
     if not path.exists():
         raise ConfigError(f"{path}: no such folder; expected a recording: a folder with {MANIFEST}")
     if not manifest.is_file():
         raise ConfigError(f"{path}: no {MANIFEST} in it; `au3dmm init {path}` writes one from the files it finds")
-    return Session(manifest, validate_toml(Manifest, read_toml(manifest), manifest))
+    return read_manifest(manifest)
+
+
+def read_manifest(path: Path) -> Session:
+    """Read a `session.toml` that is there; see `read_session`."""
+    return Session(path, validate_toml(Manifest, with_defaults(Manifest, read_toml(path), path), path))
