@@ -61,7 +61,7 @@ def test_the_result_prints_as_json_with_the_documented_keys(labelled):
         "session_id", "outputs", "frames_rgb", "frames_face", "frames_event", "rmse_px_median", "rmse_iod_median",
         "clock", "seconds",
     }  # fmt: skip
-    assert set(said["clock"]) == {"method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us"}
+    assert set(said["clock"]) == {"method", "offset_us", "drift_ppm", "drift_measured", "residual_us", "uncertainty_us"}
 
 
 def test_a_second_run_says_up_to_date_and_rewrites_nothing(tiny_session, labelled):

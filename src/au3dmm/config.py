@@ -27,6 +27,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "sigma_id_px": 10.0,
         "sigma_offset_m": 0.0,
         "alternations": 1,
+        "pool": "session",
         "jaw_weight": 1.0,
     },
     "fit": {
@@ -98,6 +99,9 @@ class IdentityParams(_PresetParams):
     sigma_id_px: float = Field(0.3, gt=0, description="Landmark noise of the mean neutral, at 144 px eyes.")
     sigma_offset_m: float = Field(0.002, ge=0, description="Personal offset per landmark, m; 0 = none.")
     alternations: int = Field(3, ge=1, le=20, description="Camera and shape in turn, this many times.")
+    pool: Literal["subject", "session"] = Field(
+        "subject", description="In a dataset: one neutral face from all of a subject's sessions, or one per session."
+    )
     sigma_px: float = Field(0.7, gt=0, description="As in fit, for the fits that look for neutral frames.")
     l1: float = Field(2.0, ge=0, description="As in fit, for the fits that look for neutral frames.")
 
@@ -125,7 +129,11 @@ class SyncParams(Params):
     tolerance_us: int = Field(2000, gt=0, description="trigger: an edge this near to its exposure is its own, us.")
     min_matched: float = Field(0.5, gt=0, le=1, description="trigger: share of exposures that must find their edge.")
     motion_threshold: float = Field(
-        0.2, gt=0.01, le=1, description="motion: contrast threshold of the event camera, in log brightness."
+        0.2,
+        gt=0.01,
+        le=1,
+        description="motion: contrast threshold of the event camera, in log brightness. Twice it is taken instead where"
+        " motion and events then agree more; what half and twice it give joins the uncertainty.",
     )
     motion_overlap: float = Field(
         0.5, gt=0, le=1, description="motion: share of the shorter recording that must overlap the other."
@@ -192,6 +200,33 @@ class BasesParams(Params):
         return self
 
 
+class SplitsParams(Params):
+    """Which recordings are for training, validation and test (docs/exports.md); a split of the dataset's own wins."""
+
+    method: Literal["subject", "video", "kfold"] = Field(
+        "subject",
+        description="subject: nobody is in two parts; video: the published one, in which everybody may be; kfold.",
+    )
+    val: float = Field(0.1, ge=0, lt=1, description="Share for validation: of the subjects, or of the videos.")
+    test: float = Field(0.2, ge=0, lt=1, description="Share for test; what is left is train.")
+    folds: int = Field(5, ge=2, le=100, description="kfold: number of folds.")
+    seed: int = Field(0, ge=0, description="Another seed, another split.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published(cls, values: Any) -> Any:
+        # FACEMORPHIC (sec. 4) splits its videos 80-20, without validation
+        if isinstance(values, dict) and values.get("method") == "video":
+            return {"val": 0.0, "test": 0.2, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _leaves_train(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError(f"val {self.val:g} and test {self.test:g} leave nothing for train")
+        return self
+
+
 class PipelineParams(Params):
     """A pipeline file: values, never code."""
 
@@ -203,6 +238,7 @@ class PipelineParams(Params):
     sync: SyncParams = SyncParams()
     frames: FramesParams = FramesParams()
     align: AlignParams = AlignParams()
+    splits: SplitsParams = SplitsParams()
 
     @model_validator(mode="before")
     @classmethod
@@ -282,6 +318,8 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 
 def _names_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
+        if isinstance(part, int):  # which of several: [[annotations]]
+            continue
         field = model.model_fields.get(str(part))
         inner = field.annotation if field is not None else None
         options = get_args(inner) if not isinstance(inner, type) else (inner,)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 
+import numpy as np
 import pytest
 
 import au3dmm as package
@@ -148,6 +149,28 @@ def test_init_writes_a_manifest_that_label_reads_and_touches_nothing_else(au3dmm
     with (recording / "session.toml").open("a") as f:
         f.write('[landmarks]\nfile = "landmarks.npz"\n')
     assert label().code == 0
+
+
+def test_init_says_on_the_terminal_what_it_could_not_read(au3dmm, recording):
+    (recording / "session.toml").unlink()
+    (recording / "events.raw").write_bytes(b"nonsense, not events")
+    answer = au3dmm("init", recording)
+    assert answer.code == 0
+    warning = f"warning: {recording / 'events.raw'}: cannot be read: not a known event format"
+    assert any(line.startswith(warning) for line in answer.err)
+    assert "sync motion, as the event file cannot be used as it is, so nobody knows" in answer.out
+    assert "No trigger edges" not in answer.out + (recording / "session.toml").read_text()
+
+
+def test_inspect_of_an_event_recording_points_to_events_info(au3dmm, recording, tmp_path):
+    answer = au3dmm("inspect", recording / "events.raw")
+    assert answer.code == 2
+    assert f"events.raw: an event recording, not a file of au3dmm; `au3dmm events info {recording}" in answer.error
+    events = {name: np.zeros(3, int) for name in "txyp"}
+    np.savez(tmp_path / "events.npz", **events, width=9, height=9)
+    np.savez(tmp_path / "other.npz", q=np.zeros(3))
+    assert "an event recording" in au3dmm("inspect", tmp_path / "events.npz").error
+    assert "not a basis file" in au3dmm("inspect", tmp_path / "other.npz").error
 
 
 def _state(folder):

@@ -23,6 +23,8 @@ def test_a_session_is_labelled_and_the_numbers_are_told(label, folder_of):
     assert "trigger: offset 412345." in answer.out
     assert "of the outer eye distance" in answer.out
     assert f"au3dmm.read_labels('{folder_of / 'labels.parquet'}')" in answer.out
+    assert f"frames file   {folder_of / 'event_frames.polarity.parquet'}" in answer.out
+    assert "drift not measured (taken to be 0)" not in answer.out
     table = package.read_labels(folder_of)
     alpha, valid = package.vectors(table, "alpha_au")
     assert (len(table), valid.sum()) == (N, N)
@@ -44,7 +46,14 @@ def test_json_is_one_object_on_stdout_with_the_documented_keys(label):
     wanted = "session_id outputs frames_rgb frames_face frames_event rmse_px_median rmse_iod_median clock seconds"
     assert set(wanted.split()) <= set(result)
     assert (result["frames_rgb"], result["frames_face"], result["frames_event"]) == (N, N, N)
-    assert set(result["clock"]) == {"method", "offset_us", "drift_ppm", "residual_us", "uncertainty_us"}
+    assert set(result["clock"]) == {
+        "method",
+        "offset_us",
+        "drift_ppm",
+        "drift_measured",
+        "residual_us",
+        "uncertainty_us",
+    }
     assert abs(result["clock"]["offset_us"] - OFFSET_US) < 5
     assert set(result["stages"].values()) == {"ran"}
     assert answer.err == []
@@ -133,6 +142,38 @@ def test_the_stored_clock_speaks_of_exposure_midpoints(label, folder_of):
     ends = table["t_end_us"].to_numpy()
     assert abs(int(ends[0]) - (500_000 + OFFSET_US + EXPOSURE_US // 2)) < 5
     assert np.all(np.diff(ends) > 0)
+
+
+def test_a_drift_that_nobody_measured_is_not_told_as_one(label):
+    answer = label("--sync", "start")
+    assert "drift not measured (taken to be 0), uncertainty unknown" in answer.out
+    assert "drift +0.00 ppm" not in answer.out
+
+
+def test_damage_is_told_in_words(label, recording):
+    path = recording / "events.raw"
+    path.write_bytes(path.read_bytes() + b"\0")  # half a word
+    damage = [line for line in label().err if "is damaged" in line]
+    assert len(damage) == 1
+    assert "the event file is damaged (lost: 1 byte cut off at its end); `au3dmm events info` says where" in damage[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"), [("\ntrigger_id = 5", "no trigger edges with id 5"), ("", "several inputs")]
+)
+def test_a_wrong_trigger_input_is_told_before_anything_is_detected(label, recording, folder_of, given, said):
+    if not given:
+        edges = package.read_triggers(recording / "events.raw")
+        edges["id"][::2] = 3
+        package.write_evt3(
+            recording / "events.raw", package.read_events(recording / "events.raw"), edges, width=64, height=48
+        )
+    manifest = recording / "session.toml"
+    manifest.write_text(manifest.read_text().replace('method = "trigger"', f'method = "trigger"{given}'))
+    answer = label()
+    assert said in answer.error
+    assert not any("detect: started" in line for line in answer.err)
+    assert not list(folder_of.glob("*.parquet"))
 
 
 def test_a_library_that_prints_does_not_spoil_the_json(label, monkeypatch):

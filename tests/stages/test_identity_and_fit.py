@@ -15,7 +15,7 @@ from planted import plant, small_bases
 
 def run_both(planted, folder, preset="robust"):
     identity.run(
-        session=planted.session, landmarks=planted.landmarks, bases=planted.bases,
+        sessions=[planted.session], landmarks=[planted.landmarks], bases=planted.bases,
         identity=folder / "identity.parquet", params=IdentityParams(preset=preset),
     )  # fmt: skip
     summary = fit.run(
@@ -95,7 +95,7 @@ def test_a_recording_without_a_face_is_refused_with_counts(tmp_path):
     planted = plant(tmp_path, n=20, lost=tuple(range(20)))
     with pytest.raises(FitError, match=r"session 's01': no face in any of 20 frames \(20 no_face\)"):
         identity.run(
-            session=planted.session, landmarks=planted.landmarks, bases=planted.bases,
+            sessions=[planted.session], landmarks=[planted.landmarks], bases=planted.bases,
             identity=tmp_path / "identity.parquet", params=IdentityParams(),
         )  # fmt: skip
     assert not (tmp_path / "identity.parquet").exists()

@@ -13,6 +13,7 @@ from au3dmm.cli.init import init
 from au3dmm.cli.inspect import inspect
 from au3dmm.cli.label import label
 from au3dmm.cli.output import one_line, print_error
+from au3dmm.cli.run import run as run_dataset
 from au3dmm.cli.schema import schema
 from au3dmm.cli.synth import synth
 from au3dmm.cli.validate import validate
@@ -39,7 +40,20 @@ def cli() -> None:
     """Action unit labels for event-camera face recordings, fitted on RGB and carried over in time."""
 
 
-for _command in (label, init, validate, inspect, events, fit_bases, assets, doctor, weights, schema, synth):
+for _command in (
+    label,
+    run_dataset,
+    init,
+    validate,
+    inspect,
+    events,
+    fit_bases,
+    assets,
+    doctor,
+    weights,
+    schema,
+    synth,
+):
     cli.add_command(_command)
 
 

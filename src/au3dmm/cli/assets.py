@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from au3dmm.cli.output import aligned, print_json
+from au3dmm.cli.output import aligned, print_json, say
 from au3dmm.errors import Au3dmmError, ConfigError
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def import_(
         done = {"unit": found.unit, "moved_m": list(found.moved_m), "folder": str(folder), "picture": str(picture)}
         print_json({**_describe(found.head), **done})
         return
-    click.echo(f"{called}: imported into {folder}")
-    click.echo(aligned(_rows(found, path, landmarks, picture)))
+    say(f"{called}: imported into {folder}")
+    say(aligned(_rows(found, path, landmarks, picture)))
 
 
 @assets.command("list")
@@ -102,7 +102,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(heads_folder()), "heads": found})
     else:
-        click.echo(aligned(rows, indent=""))
+        say(aligned(rows, indent=""))
 
 
 def _describe(head: Head) -> dict[str, Any]:

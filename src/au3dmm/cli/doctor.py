@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from au3dmm.cli.output import aligned, print_json
+from au3dmm.cli.output import aligned, print_json, say
 
 NOT_READY = 5
 
@@ -25,7 +25,7 @@ def doctor(as_json: bool) -> int:
     if as_json:
         print_json(report)
     else:
-        click.echo(as_text(report))
+        say(as_text(report))
     return 0 if report["ready"] else NOT_READY
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from au3dmm.cli.output import aligned, counted, number, print_json, program
+from au3dmm.cli.output import aligned, counted, number, print_json, program, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
 from au3dmm.errors import ConfigError
 
@@ -108,7 +108,7 @@ def fit_bases(
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(summary(result))
+        say(summary(result))
 
 
 def _numbers(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import click
 
 from au3dmm.cli.inspect_basis import BASIS_KEYS, basis_parts
-from au3dmm.cli.output import aligned, amount, number, print_json
+from au3dmm.cli.output import aligned, amount, number, print_json, program, say
+from au3dmm.errors import SchemaError, SessionError
 
 
 @click.command(short_help="Show what is in one of our files.")
@@ -21,11 +23,35 @@ def inspect(file: Path, rows: int, as_json: bool) -> None:
     """Show what is in a file of au3dmm: a table, clock.json, stage.json or a basis (.npz)."""
     from au3dmm.io.inspection import inspect_file
 
-    report = inspect_file(file, rows)
+    try:
+        report = inspect_file(file, rows)
+    except SchemaError as err:
+        if _holds_events(file):
+            raise SchemaError(
+                f"{file}: an event recording, not a file of au3dmm; `{program()} events info {shlex.quote(str(file))}`"
+                " shows what is in it"
+            ) from err
+        raise
     if as_json:
         print_json(report)
     else:
-        click.echo(as_text(report))
+        say(as_text(report))
+
+
+def _holds_events(file: Path) -> bool:
+    """Whether a file is an event recording, also one that cannot be read."""
+    from au3dmm.io.events import open_events
+    from au3dmm.io.events.header import HEAD_BYTES, parse_header, recognise
+
+    try:
+        with file.open("rb") as f:
+            head = f.read(HEAD_BYTES)
+        name = recognise(head, parse_header(head)) if head else None
+        if name == "NPZ":  # a basis is one, too
+            open_events(file)
+    except (OSError, SessionError):
+        return False
+    return name is not None
 
 
 def as_text(report: Mapping[str, Any]) -> str:

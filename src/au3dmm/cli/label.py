@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from au3dmm.cli.output import aligned, number, print_json, program
+from au3dmm.cli.output import aligned, number, print_json, program, say
 from au3dmm.cli.progress import Mode, Reporter, logging_to, make_reporter
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ _DEMO = (
     "DEMO BASIS: these labels are for trying out only, not for science.",
     "Give a basis of your own with --bases FILE.",
 )
-_SHOWN = {"labels": "labels", "coefficients": "coefficients", "overlay": "overlay", "clock_picture": "clock picture"}
+_SHOWN = {
+    "labels": "labels",
+    "event_frames": "frames file",
+    "coefficients": "coefficients",
+    "overlay": "overlay",
+    "clock_picture": "clock picture",
+}
 
 
 @click.command(short_help="Label every event frame of a session.")
@@ -96,7 +102,7 @@ def label(
     if as_json:
         print_json(result.to_dict())
     else:
-        click.echo(summary(result))
+        say(summary(result))
 
 
 def _warn(result: LabelResult, reporter: Reporter) -> None:
@@ -161,11 +167,13 @@ def clock_line(clock: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> clock_line({"method": "start", "offset_us": 5.0, "drift_ppm": 0.0, "residual_us": None, "uncertainty_us": None})
-    'start: offset 5.0 us, drift +0.00 ppm, uncertainty unknown'
+    >>> clock = {"offset_us": 5.0, "drift_ppm": 0.0, "residual_us": None, "uncertainty_us": None}
+    >>> clock_line({"method": "start", "drift_measured": False, **clock})
+    'start: offset 5.0 us, drift not measured (taken to be 0), uncertainty unknown'
     """
-    offset, drift = float(clock["offset_us"]), float(clock["drift_ppm"])
-    parts = [f"{clock['method']}: offset {offset:.1f} us", f"drift {drift:+.2f} ppm"]
+    parts = [f"{clock['method']}: offset {float(clock['offset_us']):.1f} us"]
+    measured = clock["drift_measured"]
+    parts.append(f"drift {float(clock['drift_ppm']):+.2f} ppm" if measured else "drift not measured (taken to be 0)")
     if clock.get("residual_us") is not None:
         parts.append(f"residual {number(float(clock['residual_us']), 2)} us")
     doubt = clock.get("uncertainty_us")

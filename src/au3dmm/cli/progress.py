@@ -33,6 +33,7 @@ _UNITS = {
     "synth": "pictures",
     "register": "frames",
     "reduce": "blocks",
+    "consolidate": "sessions",
     "draw": "sheets",
 }
 
@@ -88,8 +89,8 @@ class JsonReporter(Reporter):
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Show an event."""
-        if event["event"] == "progress":
-            now, finished = self._clock(), event["done"] == event["total"]
+        if event["event"] in ("progress", "tick"):
+            now, finished = self._clock(), event["event"] == "progress" and event["done"] == event["total"]
             if now - self._said < _JSON_EVERY_S and not finished:
                 return
             self._said = now
@@ -144,6 +145,12 @@ class RichReporter(Reporter):
             self._clear()
             style = "dim" if event["state"] == "up to date" else None
             self._console.print(done_line(event), style=style, markup=False, soft_wrap=True)
+
+    def show(self, name: str, done: int, total: int, position: str) -> None:
+        """Set the one bar there is, whatever stage it is of."""
+        if self._task is None:
+            self._task = self._progress.add_task(name, total=None, position="")
+        self._progress.update(self._task, description=name, completed=done, total=total, position=position)
 
     def message(self, level: str, text: str) -> None:
         """Print a log message."""

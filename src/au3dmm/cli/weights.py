@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from au3dmm.cli.output import aligned, print_json
+from au3dmm.cli.output import aligned, print_json, say
 
 
 @click.group(short_help="Fetch the weights of the detectors.")
@@ -28,7 +28,7 @@ def get(detector: str, wheel: Path | None, weights_dir: Path | None) -> None:
 
     folder = weights_dir if weights_dir is not None else weights_folder()
     files = fetch_mediapipe(folder, wheel, log=lambda line: click.echo(line, err=True))
-    click.echo(f"{detector} is ready: {', '.join(files)} in {folder}")
+    say(f"{detector} is ready: {', '.join(files)} in {folder}")
 
 
 @weights.command()
@@ -41,4 +41,4 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json({"weights": [{**w._asdict(), "path": str(w.path)} for w in found]})
     else:
-        click.echo(aligned([(w.detector, w.state, str(w.path)) for w in found], indent=""))
+        say(aligned([(w.detector, w.state, str(w.path)) for w in found], indent=""))

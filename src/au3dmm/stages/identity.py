@@ -2,67 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from au3dmm.config import IdentityParams
-from au3dmm.core.fitting import fit_expression, fit_neutral, landmark_weights
+from au3dmm.core.fitting import CameraSettings, fit_expression, fit_neutral, landmark_weights
 from au3dmm.core.landmarks import eye_distance
-from au3dmm.core.neutral import find_neutral
-from au3dmm.errors import FitError
+from au3dmm.core.neutral import NeutralSearch, find_neutral
+from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.bases import basis_metadata, read_bases
-from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
+from au3dmm.io.landmark_table import read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
 
-READS = ("session:session", "session:camera", "landmarks", "bases")
+READS = ("sessions:session", "sessions:camera", "sessions:landmarks", "bases")
 WRITES = ("identity",)
-VERSION = 1
+VERSION = 2  # 2: all recordings of a subject together
 
 
 def run(
     *,
-    session: Path,
-    landmarks: Path,
+    sessions: Sequence[Path],
+    landmarks: Sequence[Path],
     bases: Path,
     identity: Path,
     params: IdentityParams,
     stamp: Mapping[str, Any] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
-    """Estimate the neutral face of a session's subject and write `identity.parquet`.
+    """Estimate a subject's neutral face from one or more recordings and write `identity.parquet`.
+
+    A recording in which no face was found adds nothing, and is not named in the table.
+
+    Parameters
+    ----------
+    sessions, landmarks : sequences of Path
+        The subject's manifests, and the landmark table of each.
+    bases : Path
+        The basis file.
+    identity : Path
+        The table to write: one row.
+    params : IdentityParams
+        Which frames are neutral, and how the face is fitted to them.
+    stamp : mapping, optional
+        What the pipeline knows: stage, fingerprint, inputs. Goes into the file's metadata.
+    progress : callable, optional
+        Called with recordings read and their number.
 
     Returns
     -------
     dict
-        ``neutral_frames``, ``rmse_px``, ``rmse_iod`` and ``flags``.
+        ``sessions`` used, ``neutral_frames``, ``rmse_px``, ``rmse_iod`` and ``flags``.
 
     Raises
     ------
     FitError
-        If no frame has usable landmarks.
+        If no frame of any recording has usable landmarks.
     SchemaError
-        If an input is not what it should be.
+        If an input is not what it should be, or the recordings are of different people.
     """
-    recording = read_session(session)
-    track = read_landmark_track(landmarks)
     model = read_bases(bases)
     template, components_id, components_au = model.landmarks()
-    plane, fittable = plane_landmarks(params, track, template)
-    usable = np.flatnonzero(fittable)
-    if not len(usable):
-        raise FitError(_nobody(recording.session_id, track))
-    settings = camera_settings(params, track, recording)
+    clips = []
+    for done, (manifest, table) in enumerate(zip(sessions, landmarks, strict=True)):
+        clips.append(_read_clip(manifest, table, params, template))
+        if progress:
+            progress(done + 1, len(sessions))
+    subjects = sorted({clip.subject_id for clip in clips})
+    if len(subjects) != 1:
+        raise SchemaError(f"identity: recordings of {len(subjects)} subjects ({', '.join(subjects)}); expected of one")
+    seen_clips = [clip for clip in clips if len(clip.frame_index)]
+    if not seen_clips:
+        raise FitError(_nobody(clips))
+    settings = seen_clips[0].settings
+    seen = np.concatenate([clip.through(settings) for clip in seen_clips])
+    starts = np.cumsum([0, *(len(clip.frame_index) for clip in seen_clips[:-1])])
     weights = landmark_weights(params.jaw_weight)
-    seen = plane[usable]
     flags: list[str] = []
+    search: NeutralSearch | None = None
     if params.neutral == "first_frame":
-        used = np.array([0])
+        used = starts
         neutral = fit_neutral(
             seen[used],
             template,
@@ -73,11 +99,10 @@ def run(
             sigma_offset_m=params.sigma_offset_m,
             alternations=params.alternations,
         )
-        energy = None
     else:
         search = find_neutral(
             seen,
-            np.array([0]),
+            starts,
             template,
             components_id,
             components_au,
@@ -92,7 +117,7 @@ def run(
             frames_max=params.neutral_frames_max,
             passes=params.neutral_passes,
         )
-        neutral, used, energy = search.neutral, search.frames, search
+        neutral, used = search.neutral, search.frames
         if search.starts_active:
             flags.append("not_neutral_start")
     rest = fit_expression(
@@ -108,12 +133,13 @@ def run(
     )
     rmse_px = np.sqrt(((rest.fitted - seen[used]) ** 2).sum(2).mean(1))
     rmse_iod = rmse_px / eye_distance(seen[used])
-    frames = [{"session_id": recording.session_id, "frame_index": int(i)} for i in track.frame_index[usable[used]]]
+    places = [(clip.session_id, int(i)) for clip in seen_clips for i in clip.frame_index]
+    frames = [{"session_id": places[row][0], "frame_index": places[row][1]} for row in used]
     schema = identity_schema(model.k_id)
     table = pa.Table.from_arrays(
         [
-            pa.array([recording.subject_id]),
-            pa.array([[recording.session_id]]),
+            pa.array(subjects),
+            pa.array([[clip.session_id for clip in seen_clips]]),
             word_array(["ok"]),
             pa.array([flags], pa.list_(pa.string())),
             vector_array(neutral.alpha_id[None]),
@@ -127,16 +153,17 @@ def run(
         schema=schema,
     )
     summary = {
+        "sessions": len(seen_clips),
         "neutral_frames": len(used),
         "rmse_px": round(float(np.median(rmse_px)), 4),
         "rmse_iod": round(float(np.median(rmse_iod)), 5),
         "flags": flags,
     }
     search_result = {}
-    if energy is not None:
+    if search is not None:
         search_result = {
-            "neutral_energy_mm": round(float(np.median(energy.energy_mm)), 4),
-            "start_energy_mm": round(energy.start_energy_mm, 4),
+            "neutral_energy_mm": round(float(np.median(search.energy_mm)), 4),
+            "start_energy_mm": round(search.start_energy_mm, 4),
         }
     metadata = {
         "stage": "identity",
@@ -147,23 +174,61 @@ def run(
         "landmark_scheme": "ibug68",
         "units": "alpha in standard deviations; landmarks and offsets m, y up, z towards the camera; rmse px",
         "neutral_search": search_result,
-        "counts": {"frames": len(track.status), "usable": len(usable), "used": len(used)},
+        "counts": {
+            "sessions": len(clips),
+            "frames": sum(len(clip.status) for clip in clips),
+            "usable": len(places),
+            "used": len(used),
+        },
     }
     write_table(identity, "identity", table, metadata)
-    if progress:
-        progress(1, 1)
     return summary
 
 
-def _nobody(session_id: str, track: LandmarkTrack) -> str:
-    n = len(track.status)
-    if track.usable.any():
+@dataclass(frozen=True)
+class _Clip:
+    """What the neutral face needs of one recording: smoothed landmarks (n, 68, 2) of the frames that can be fitted."""
+
+    session_id: str
+    subject_id: str
+    status: tuple[str, ...]
+    frame_index: NDArray[np.int32]
+    plane: NDArray[np.float64]
+    settings: CameraSettings
+
+    def through(self, camera: CameraSettings) -> NDArray[np.float64]:
+        """Return the landmarks as `camera` would have seen them.
+
+        Pixels over focal length are directions, whatever the camera: recordings of one face by cameras of several
+        resolutions are brought to one scale, which is exact for pinhole cameras.
+        """
+        return np.asarray(self.plane * (camera.focal_px / self.settings.focal_px))
+
+
+def _read_clip(manifest: Path, landmarks: Path, params: IdentityParams, template: NDArray[np.float64]) -> _Clip:
+    recording = read_session(manifest)
+    track = read_landmark_track(landmarks)
+    plane, fittable = plane_landmarks(params, track, template)
+    settings = camera_settings(params, track, recording)
+    rows = np.flatnonzero(fittable)
+    return _Clip(
+        recording.session_id, recording.subject_id, track.status, track.frame_index[rows], plane[rows], settings
+    )
+
+
+def _nobody(clips: Sequence[_Clip]) -> str:
+    status = [word for clip in clips for word in clip.status]
+    n, usable = len(status), status.count("ok")
+    who = f"session {clips[0].session_id!r}"
+    if len(clips) > 1:
+        who = f"subject {clips[0].subject_id!r}, {len(clips)} sessions"
+    if usable:
         return (
-            f"session {session_id!r}: landmarks in {track.usable.sum()} of {n} frames, but those of no face (or the"
-            " basis' landmarks are not); check the overlay, the landmark file and the basis"
+            f"{who}: landmarks in {usable} of {n} frames, but those of no face (or the basis' landmarks are not);"
+            " check the overlay, the landmark file and the basis"
         )
-    found = ", ".join(f"{track.status.count(word)} {word}" for word in sorted(set(track.status)))
+    found = ", ".join(f"{status.count(word)} {word}" for word in sorted(set(status)))
     return (
-        f"session {session_id!r}: no face in any of {n} frames ({found}); expected at least one; check the video, or"
-        " try another --detector"
+        f"{who}: no face in any of {n} frames ({found}); expected at least one; check the video, or try another"
+        " --detector"
     )

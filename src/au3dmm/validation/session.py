@@ -10,8 +10,8 @@ from typing import Any
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.clock import read_clock, read_clock_metadata
 from au3dmm.io.hashing import sha256_file
+from au3dmm.io.ledger import is_entry
 from au3dmm.io.table_info import TableInfo, read_table_info, schema_differences
-from au3dmm.pipeline import is_entry
 from au3dmm.validation.problem import Problem
 from au3dmm.validation.tables import Finding, check_pair, check_table, load
 
@@ -87,6 +87,8 @@ def _missing_stages(folder: Path, entries: dict[str, Any]) -> list[Problem]:
     if not entries:
         return []
     due = _RGB_STAGES + (_EVENT_STAGES if any(stage in entries for stage in _EVENT_STAGES) else ())
+    if (folder.parent.parent / "subjects").is_dir():  # of a whole dataset: all of a subject's sessions share one
+        due = tuple(stage for stage in due if stage != "identity")
     path = folder / "stage.json"
     return [
         Problem(path, f"stage {stage} has not finished", "every stage", f"{AGAIN}; it continues there")

@@ -1,0 +1,126 @@
+"""Find out what a run of a dataset is about, before any of it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from au3dmm.api.dataset_options import RunOptions
+from au3dmm.api.labelling import check_device
+from au3dmm.api.pipelines import chosen_pipeline
+from au3dmm.config import PipelineParams
+from au3dmm.errors import ConfigError
+from au3dmm.io.assets import DEMO_BASES, asset_path
+from au3dmm.io.dataset import FoundSession, find_sessions, read_dataset
+from au3dmm.io.run_folder import DERIVATIVES, RunFolder
+from au3dmm.io.session import Session
+from au3dmm.pipeline.failure import Failure
+from au3dmm.pipeline.plan import Planner, Selection
+from au3dmm.pipeline.session_run import detector_mark
+
+
+class DatasetSetup:
+    """The dataset, its sessions, the pipeline and the basis: what running and planning share.
+
+    Attributes
+    ----------
+    options : RunOptions
+        As given.
+    stages : tuple of str
+        Which run.
+    dataset : Dataset
+        The folder.
+    params : PipelineParams
+        What to compute.
+    run : RunFolder
+        Where results go.
+    all, sessions : list of Session
+        Those that may be used; those of this run.
+    broken : tuple of Failure
+        Sessions that cannot be used.
+    excluded : dict
+        Per session why it is left out.
+    corpora : tuple of str
+        What the basis is learnt from, if it is not given.
+    """
+
+    def __init__(
+        self,
+        dataset: str | Path,
+        pipeline: str | Path | PipelineParams | None,
+        bases: str | Path | None,
+        out: str | Path | None,
+        detector: str | None,
+        sync: str | None,
+        options: RunOptions,
+    ) -> None:
+        self.options = options
+        self.stages = options.stages
+        self.dataset = read_dataset(Path(dataset))
+        self.name, self.params = chosen_pipeline(pipeline, detector, sync)
+        check_device(options.device, self.params)
+        default = self.dataset.folder / DERIVATIVES / self.name
+        self.run = RunFolder(Path(out) if out is not None else default)
+        self.found = find_sessions(self.dataset)
+        if not self.found:
+            raise ConfigError(
+                f"{self.dataset.folder}: no session.toml below it; `au3dmm init --help` tells how to write them"
+            )
+        self.broken = tuple(_broken(one) for one in self.found if one.session is None)
+        self.excluded: dict[str, str] = {}
+        usable = []
+        for session in (one.session for one in self.found if one.session is not None):
+            why = self.dataset.excluded(session.subject_id)
+            if why is None:
+                usable.append(session)
+            else:
+                self.excluded[session.session_id] = why
+        self.all = sorted(usable, key=lambda s: (s.subject_id, s.session_id))
+        self.sessions = _chosen(self.all, options)
+        self.given = bases or self.dataset.manifest.bases.file
+        if self.given is not None and bases is None:
+            self.given = self.dataset.folder / self.given
+        self.corpora = () if bases is not None else self.dataset.manifest.bases.corpora
+
+    @property
+    def bases(self) -> Path:
+        """The basis file: given, learnt by this run, or the shipped one."""
+        if self.given is not None:
+            return Path(self.given)
+        return self.run.bases if self.corpora else asset_path(DEMO_BASES)
+
+    def planner(self, bases_mark: str) -> Planner:
+        """Return what compares the dataset with the run's folder, given the basis' fingerprint."""
+        weights = None if self.options.weights is None else Path(self.options.weights)
+        params = self.params.detect
+        marks: dict[str, str] = {}
+
+        def mark(session: Session) -> str:
+            if params.detector == "precomputed":
+                return detector_mark(params, session, weights)
+            if "all" not in marks:
+                marks["all"] = detector_mark(params, session, weights)
+            return marks["all"]
+
+        selection = Selection(self.stages, self.options.force, self.options.overlay, self.options.retry_failed)
+        return Planner(self.run, self.params, self.bases, bases_mark, mark, selection)
+
+
+def _broken(one: FoundSession) -> Failure:
+    """Describe a session whose manifest cannot be used."""
+    return Failure(one.name, "", str(one.path), "session", "ConfigError", one.problem or "cannot be used")
+
+
+def _chosen(sessions: list[Session], options: RunOptions) -> list[Session]:
+    """Return the sessions of this run: whole subjects of a shard, and no more than the limit."""
+    if options.shard is not None:
+        part, n = options.shard
+        if not 1 <= part <= n:
+            raise ConfigError(f"shard {part}/{n}: expected i/n with i from 1 to n")
+        subjects = sorted({session.subject_id for session in sessions})
+        mine = set(subjects[part - 1 :: n])
+        sessions = [session for session in sessions if session.subject_id in mine]
+    if options.limit is not None:
+        if options.limit < 1:
+            raise ConfigError(f"limit {options.limit}: expected at least 1 session")
+        sessions = sessions[: options.limit]
+    return sessions

@@ -1,0 +1,186 @@
+"""What was made for a session, in numbers, and what a user should know before trusting it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from au3dmm.core.basis import Bases
+from au3dmm.errors import SchemaError
+from au3dmm.io.clock import read_clock
+from au3dmm.io.session import Session
+from au3dmm.io.tables import read_table
+from au3dmm.pipeline import SessionRun
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """What `label_session` made.
+
+    Attributes
+    ----------
+    session_id, subject_id : str
+        Whose labels.
+    outputs : dict
+        Path of each file by name: ``landmarks``, ``identity``, ``coefficients``, ``clock``, ``event_frames``,
+        ``labels``, and ``overlay`` and ``clock_picture`` if asked for.
+    frames_rgb, frames_face, frames_event, frames_labelled : int
+        RGB frames; those fitted (status ok); event frames, one row of labels each; those with values (status ok).
+    status : dict
+        Rows of labels by status.
+    rmse_px_median, rmse_iod_median : float or None
+        Reprojection error over fitted frames, px and as a share of the outer eye distance.
+    clock : dict or None
+        ``method, offset_us, drift_ppm, drift_measured, residual_us, uncertainty_us``; ``offset_us`` on the unshifted
+        event clock.
+    basis : dict
+        ``path``, ``kind`` (``demo`` for trying out only, ``learned`` by `fit_bases`, or the user's own: ``user``).
+    stages : dict
+        ``"ran"`` or ``"up to date"`` per stage.
+    warnings : tuple of str
+        What a user should know before trusting the labels.
+    seconds : float
+        Wall-clock time.
+    """
+
+    session_id: str
+    subject_id: str
+    outputs: dict[str, Path]
+    frames_rgb: int
+    frames_face: int
+    frames_event: int
+    frames_labelled: int
+    status: dict[str, int]
+    rmse_px_median: float | None
+    rmse_iod_median: float | None
+    clock: dict[str, Any] | None
+    basis: dict[str, Any]
+    stages: dict[str, str]
+    warnings: tuple[str, ...]
+    seconds: float
+    summaries: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def labels(self) -> Path:
+        """The labels table.
+
+        Raises
+        ------
+        SchemaError
+            If the session has no events, and so no labels.
+        """
+        if "labels" not in self.outputs:
+            raise SchemaError(f"session {self.session_id!r} has no events, so there are coefficients but no labels")
+        return self.outputs["labels"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as plain values, with the keys that ``label --json`` prints."""
+        return {
+            "session_id": self.session_id,
+            "subject_id": self.subject_id,
+            "outputs": {name: str(path) for name, path in self.outputs.items()},
+            "frames_rgb": self.frames_rgb,
+            "frames_face": self.frames_face,
+            "frames_event": self.frames_event,
+            "frames_labelled": self.frames_labelled,
+            "status": self.status,
+            "rmse_px_median": self.rmse_px_median,
+            "rmse_iod_median": self.rmse_iod_median,
+            "clock": self.clock,
+            "basis": self.basis,
+            "stages": self.stages,
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def result_of(
+    session: Session, run: SessionRun, outputs: dict[str, Path], basis: Path, model: Bases, seconds: float
+) -> LabelResult:
+    """Sum up what a run has written.
+
+    Raises
+    ------
+    SchemaError
+        If a table is not what it should be.
+    """
+    fitted = read_table(run.files["coefficients"], "coefficients", ["status", "flags", "rmse_px", "rmse_iod"])
+    ok = np.array([word == "ok" for word in fitted["status"].to_pylist()], dtype=bool)
+    status = read_table(outputs["labels"], "labels", ["status"])["status"].to_pylist() if "labels" in outputs else []
+    counts = dict(sorted(Counter(status).items()))
+    clock = None
+    if "clock" in outputs:
+        found = read_clock(outputs["clock"])
+        names = ("method", "offset_us", "drift_ppm", "drift_measured", "residual_us", "uncertainty_us")
+        clock = {name: getattr(found, name) for name in names}
+    return LabelResult(
+        session_id=session.session_id,
+        subject_id=session.subject_id,
+        outputs=outputs,
+        frames_rgb=len(ok),
+        frames_face=int(ok.sum()),
+        frames_event=len(status),
+        frames_labelled=counts.get("ok", 0),
+        status=counts,
+        rmse_px_median=_median(fitted, "rmse_px"),
+        rmse_iod_median=_median(fitted, "rmse_iod"),
+        clock=clock,
+        basis={"path": str(basis), "kind": model.kind},
+        stages=dict(run.states),
+        warnings=tuple(_warnings(session, run, ok, counts, model.is_demo)),
+        seconds=seconds,
+        summaries=run.summaries,
+    )
+
+
+def _median(table: pa.Table, column: str) -> float | None:
+    values = table[column].drop_null().to_numpy()
+    return round(float(np.median(values)), 5) if len(values) else None
+
+
+def _warnings(
+    session: Session, run: SessionRun, ok: np.ndarray[Any, Any], labels: dict[str, int], is_demo: bool
+) -> list[str]:
+    found = []
+    if is_demo:
+        found.append("labels were made with the DEMO basis: for trying out only, not for science; give --bases FILE")
+    if session.manifest.events is None:
+        found.append("session.toml names no [events]: coefficients were fitted, but there are no labels")
+    clock = run.summaries.get("sync", {})
+    if clock.get("method") == "start":
+        found.append(
+            "the clock is a guess (start): nothing was measured, and labels may be hundreds of ms off"
+            + (
+                f"; the event file has {clock['triggers']} trigger edges: try --sync trigger"
+                if clock["triggers"]
+                else "; try --sync motion"
+            )
+        )
+    found += [f"clock: {text}" for text in clock.get("warnings", [])]
+    # a gap may be a scene in which nothing moved
+    if set(clock.get("damage", {})) - {"unknown_word", "time_gap"}:
+        found.append(f"the event file is damaged (lost: {clock['lost']}); `au3dmm events info` says where")
+    if session.manifest.rgb.frames not in (None, len(ok)):
+        found.append(f"the recording has {len(ok)} RGB frames, session.toml says {session.manifest.rgb.frames}")
+    n_labels = sum(labels.values())
+    if n_labels and labels.get("ok", 0) < 0.8 * n_labels:
+        rest = ", ".join(f"{n} {word}" for word, n in labels.items() if word != "ok")
+        found.append(
+            f"only {labels.get('ok', 0)} of {n_labels} event frames have values ({rest})"
+            + ("; RGB frames farther apart than align.max_gap_us leave gaps" if "gap" in labels else "")
+            + ("; do RGB and events overlap on this clock?" if "no_events" in labels else "")
+        )
+    if "not_neutral_start" in run.summaries.get("identity", {}).get("flags", []):
+        found.append("the recording starts with a face that is not neutral (its resting frames were used instead)")
+    if ok.mean() < 0.8:
+        found.append(f"a face was fitted in only {100 * ok.mean():.0f} % of the RGB frames")
+    detected = run.summaries.get("detect", {})
+    expected, decoded = detected.get("frames_expected"), detected.get("frames_decoded", len(ok))
+    if expected is not None and decoded < expected:
+        found.append(f"only {decoded} of {expected} RGB frames could be decoded: the video is damaged or cut short")
+    return found

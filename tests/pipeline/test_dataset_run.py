@@ -1,0 +1,276 @@
+"""Whole datasets: what runs, what does not, and that it does not matter on what."""
+
+import json
+import shutil
+import threading
+
+import pyarrow.dataset
+import pytest
+
+import au3dmm
+from au3dmm.api import RunOptions, plan_dataset, run_dataset
+from au3dmm.config import PipelineParams, load_pipeline
+from au3dmm.errors import AssetError, ConfigError
+from small_dataset import add_session, contents, name, replace_file, write_dataset
+
+SERIAL = RunOptions(executor="serial")
+RUN = "derivatives/au3dmm/label"
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    write_dataset(tmp_path / "d")
+    return tmp_path / "d"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("done") / "d"
+    folder.mkdir()
+    write_dataset(folder)
+    result = label(folder)
+    assert result.exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def copy(done, tmp_path):
+    shutil.copytree(done, tmp_path / "d", symlinks=True)
+    return tmp_path / "d"
+
+
+def label(folder, options=SERIAL, **more):
+    return run_dataset(folder, detector="precomputed", options=options, **more)
+
+
+def ran(result):
+    return {stage: n for stage, n in result.ran.items() if n}
+
+
+def test_every_session_is_labelled_and_a_second_run_does_nothing(done):
+    before = contents(done / RUN)
+    assert {f"sessions/{name(i, j)}/labels.parquet" for i in range(2) for j in range(2)} < set(before)
+    table = pyarrow.dataset.dataset(done / RUN / "dataset/labels").to_table()
+    each = [
+        len(au3dmm.read_labels(done / RUN / f"sessions/{name(i, j)}/labels.parquet")) for i in (0, 1) for j in (0, 1)
+    ]
+    assert len(table) == sum(each) == 4 * 24
+    assert table["session_id"].to_pylist() == [name(i, j) for i in (0, 1) for j in (0, 1) for _ in range(24)]
+    again = label(done)
+    assert set(again.states.values()) == {"up to date"}
+    assert (again.exit_code, ran(again)) == (0, {})
+    assert contents(done / RUN) == before
+
+
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+def test_any_executor_gives_the_same_bytes(done, copy, executor):
+    shutil.rmtree(copy / "derivatives")
+    result = label(copy, RunOptions(executor=executor, workers=2))
+    assert set(result.states.values()) == {"labelled"}
+    assert contents(copy / RUN) == contents(done / RUN)
+
+
+def test_the_identity_is_pooled_over_a_subject_s_sessions(done):
+    table = au3dmm.io.tables.read_table(done / RUN / "subjects/S000/identity.parquet", "identity")
+    assert table["session_ids"].to_pylist() == [["S000_0", "S000_1"]]
+    assert {f["session_id"] for f in table["neutral_frames"][0].as_py()} == {"S000_0", "S000_1"}
+    assert not (done / RUN / "sessions/S000_0/identity.parquet").exists()
+
+
+def test_with_an_identity_per_session_nothing_is_pooled(dataset):
+    params = load_pipeline(None, detect={"detector": "precomputed"}, identity={"pool": "session"})
+    result = run_dataset(dataset, pipeline=params, options=SERIAL)
+    assert result.exit_code == 0
+    assert (dataset / RUN / "sessions/S000_0/identity.parquet").exists()
+    assert not (dataset / RUN / "subjects").exists()
+
+
+def test_a_session_alone_gives_the_same_labels_as_a_subject_with_one_session(tmp_path):
+    bases = write_dataset(tmp_path / "d", 1, 1)
+    label(tmp_path / "d")
+    alone = au3dmm.label_session(
+        tmp_path / "d/rawdata/S000_0", bases=bases, detector="precomputed", out=tmp_path / "alone"
+    )
+    both = [path / "sessions/S000_0/labels.parquet" for path in (tmp_path / "d" / RUN, tmp_path / "alone")]
+    assert both[0].read_bytes() == both[1].read_bytes()
+    assert alone.frames_event == 24
+
+
+def test_one_bad_session_is_named_and_stops_no_other(dataset):
+    replace_file(dataset / "rawdata/S000_1/rgb.mp4", b"no video")
+    (dataset / "rawdata/broken").mkdir()
+    (dataset / "rawdata/broken/session.toml").write_text("no manifest")
+    result = label(dataset)
+    assert result.exit_code == 3
+    assert result.states == {
+        "S000_0": "labelled", "S000_1": "failed", "S001_0": "labelled", "S001_1": "labelled", "broken": "failed",
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (dataset / RUN / "failures.jsonl").read_text().splitlines()]
+    assert [(f["session_id"], f["stage"], f["error"]) for f in lines] == [
+        ("S000_1", "detect", "SessionError"),
+        ("broken", "session", "ConfigError"),
+    ]
+    assert "rgb.mp4: cannot be read as a video" in lines[0]["message"]
+    identity = au3dmm.io.tables.read_table(dataset / RUN / "subjects/S000/identity.parquet", "identity")
+    assert identity["session_ids"].to_pylist() == [["S000_0"]]
+
+
+def test_what_failed_is_tried_again_when_asked_or_when_it_has_changed(dataset):
+    good = (dataset / "rawdata/S000_1/rgb.mp4").read_bytes()
+    replace_file(dataset / "rawdata/S000_1/rgb.mp4", b"no video")
+    first = label(dataset)
+    again = label(dataset)
+    assert (again.exit_code, ran(again)) == (3, {})
+    assert again.failures == first.failures
+    tried = label(dataset, RunOptions(executor="serial", retry_failed=True))
+    assert tried.failures == first.failures
+    replace_file(dataset / "rawdata/S000_1/rgb.mp4", good)
+    mended = label(dataset)
+    assert mended.exit_code == 0
+    assert mended.states == {"S000_0": "labelled", "S000_1": "labelled", "S001_0": "up to date", "S001_1": "up to date"}
+    assert (dataset / RUN / "failures.jsonl").read_text() == ""
+    assert not list((dataset / RUN).rglob("failure.json"))
+
+
+def test_a_mended_dataset_is_that_of_a_run_without_a_fault(dataset, done):
+    good = (dataset / "rawdata/S000_1/events.raw").read_bytes()
+    replace_file(dataset / "rawdata/S000_1/events.raw", b"")
+    assert label(dataset).exit_code == 3
+    replace_file(dataset / "rawdata/S000_1/events.raw", good)
+    assert label(dataset).exit_code == 0
+    assert contents(dataset / RUN) == contents(done / RUN)
+
+
+def test_all_failed_is_another_exit_code(dataset):
+    for path in (dataset / "rawdata").glob("*/rgb.mp4"):
+        replace_file(path, b"no video")
+    assert label(dataset).exit_code == 4
+
+
+def test_a_changed_parameter_repeats_only_what_depends_on_it(copy):
+    result = run_dataset(
+        copy, pipeline=load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 3.0}), options=SERIAL
+    )
+    assert ran(result) == {"fit": 4, "align": 4}
+
+
+def test_a_session_that_joins_changes_its_subject_alone(copy):
+    add_session(copy, 0, 2)
+    plan = plan_dataset(copy, detector="precomputed", options=SERIAL)
+    assert plan.subjects == {"S000": "changed: camera, landmarks, session"}
+    result = label(copy)
+    assert ran(result) == {"detect": 1, "identity": 1, "fit": 3, "sync": 1, "frames": 1, "align": 3}
+
+
+def test_a_plan_says_what_will_run_and_writes_nothing(dataset):
+    plan = plan_dataset(dataset, detector="precomputed", options=SERIAL)
+    assert not (dataset / "derivatives").exists()
+    planned = {
+        stage: sum(stage in one.why for one in plan.sessions) for stage in ("detect", "fit", "sync", "frames", "align")
+    }
+    result = label(dataset)
+    assert ran(result) == {**planned, "identity": len(plan.subjects)}
+    after = plan_dataset(dataset, detector="precomputed", options=SERIAL)
+    assert not any(one.why for one in after.sessions)
+    assert (after.subjects, after.consolidate) == ({}, None)
+
+
+def test_a_plan_gives_the_reason(copy):
+    (copy / RUN / "sessions/S000_0/clock.json").unlink()
+    labels = copy / RUN / "sessions/S001_1/labels.parquet"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"x")
+    whys = {
+        one.session_id: one.why
+        for one in plan_dataset(copy, detector="precomputed", options=SERIAL).sessions
+        if one.why
+    }
+    assert whys["S000_0"]["sync"] == "clock.json is missing"
+    assert whys["S001_1"] == {"align": "labels.parquet was changed since"}
+    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 3.0})
+    plan = plan_dataset(copy, pipeline=params, options=SERIAL)
+    assert plan.sessions[2].why["fit"] == "changed: l1 = 3.0, was 2.0"
+    assert plan.sessions[2].why["align"] == "changed: coefficients"
+
+
+def test_stages_can_be_chosen(dataset, done):
+    until = label(dataset, RunOptions(executor="serial", last="detect"))
+    assert ran(until) == {"detect": 4}
+    skipped = label(dataset, RunOptions(executor="serial", first="sync"))
+    assert set(skipped.states.values()) == {"not done"}
+    assert skipped.exit_code == 3
+    assert label(dataset, RunOptions(executor="serial", first="identity")).exit_code == 0
+    assert contents(dataset / RUN) == contents(done / RUN)
+    forced = label(dataset, RunOptions(executor="serial", first="fit", last="fit", force=True))
+    assert ran(forced) == {"fit": 4}
+    assert contents(dataset / RUN) == contents(done / RUN)
+
+
+@pytest.mark.parametrize(("first", "last"), [("fit", "detect"), ("nothing", None)])
+def test_stages_without_sense_are_refused(first, last):
+    with pytest.raises(ConfigError, match=r"stage"):
+        _ = RunOptions(first=first, last=last).stages
+
+
+def test_shards_make_the_whole(dataset, done):
+    for part in (1, 2):
+        result = label(dataset, RunOptions(executor="serial", shard=(part, 2)))
+        assert len(result.states) == 2
+        assert result.consolidated is None
+    last = label(dataset, RunOptions(executor="serial", first="consolidate"))
+    assert last.exit_code == 0
+    assert contents(dataset / RUN) == contents(done / RUN)
+    with pytest.raises(ConfigError, match="shard 3/2: expected i/n"):
+        label(dataset, RunOptions(executor="serial", shard=(3, 2)))
+
+
+def test_a_limit_takes_the_first_sessions(dataset):
+    result = label(dataset, RunOptions(executor="serial", limit=1))
+    assert result.states == {"S000_0": "labelled"}
+
+
+def test_two_runs_at_once_do_not_collide(dataset, done):
+    results = []
+    threads = [threading.Thread(target=lambda: results.append(label(dataset))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [result.exit_code for result in results] == [0, 0]
+    assert contents(dataset / RUN) == contents(done / RUN)
+
+
+def test_a_person_who_does_not_consent_is_left_out(dataset):
+    (dataset / "participants.tsv").write_text("subject_id\tconsent\nS000\tyes\nS001\twithdrawn\n")
+    result = label(dataset)
+    assert set(result.excluded) == {"S001_0", "S001_1"}
+    assert set(result.states) == {"S000_0", "S000_1"}
+    assert not list((dataset / RUN).rglob("*S001*"))
+
+
+def test_missing_weights_are_told_before_anything_runs(dataset, tmp_path):
+    with pytest.raises(AssetError):
+        run_dataset(dataset, options=RunOptions(executor="serial", weights=str(tmp_path / "none")))
+    assert not list((dataset / RUN).glob("sessions/*"))
+
+
+def test_a_dataset_without_sessions_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match=r"no session.toml below it; `au3dmm init"):
+        label(tmp_path)
+
+
+def test_raw_folders_are_left_alone(done):
+    assert {p.name for p in (done / "rawdata/S000_0").iterdir()} == {
+        "session.toml", "rgb.mp4", "times.csv", "landmarks.npz", "events.raw",
+    }  # fmt: skip
+
+
+def test_the_result_names_what_programs_need(done):
+    said = label(done).to_dict()
+    assert json.loads(json.dumps(said)) == said
+    assert said["sessions"] == {"up to date": 4}
+    assert said["exit_code"] == 0
+
+
+def test_the_default_pipeline_pools_and_the_papers_does_not():
+    assert PipelineParams().identity.pool == "subject"
+    assert PipelineParams(preset="paper").identity.pool == "session"
