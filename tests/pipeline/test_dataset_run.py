@@ -10,7 +10,7 @@ import pytest
 import au3dmm
 from au3dmm.api import RunOptions, plan_dataset, run_dataset
 from au3dmm.config import PipelineParams, load_pipeline
-from au3dmm.errors import AssetError, ConfigError
+from au3dmm.errors import AssetError, ConfigError, SchemaError
 from small_dataset import add_session, contents, name, replace_file, write_dataset
 
 SERIAL = RunOptions(executor="serial")
@@ -274,3 +274,19 @@ def test_the_result_names_what_programs_need(done):
 def test_the_default_pipeline_pools_and_the_papers_does_not():
     assert PipelineParams().identity.pool == "subject"
     assert PipelineParams(preset="paper").identity.pool == "session"
+
+
+def test_labels_are_read_from_a_dataset_a_run_or_a_session(done):
+    whole = au3dmm.read_labels(done)
+    assert len(whole) == 96
+    for place in (done / RUN, done / RUN / "dataset/labels"):
+        assert au3dmm.read_labels(place).equals(whole)
+    parts = [word for word in ("train", "val", "test") if word in set(whole["split"].to_pylist())]
+    assert sum(len(au3dmm.read_labels(done, split=word)) for word in parts) == 96
+    one = au3dmm.read_labels(done / RUN / "sessions/S000_0")
+    assert len(one) == 24
+    assert au3dmm.names_au(whole) == au3dmm.names_au(one)
+    with pytest.raises(SchemaError, match=r"no rows of split 'all'; expected one of"):
+        au3dmm.read_labels(done, split="all")
+    with pytest.raises(SchemaError, match="only those of a dataset have splits"):
+        au3dmm.read_labels(done / RUN / "sessions/S000_0", split="train")

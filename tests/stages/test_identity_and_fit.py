@@ -175,3 +175,90 @@ def test_the_tables_have_the_schema_they_claim(tmp_path):
 
     assert pq.read_schema(tmp_path / "coefficients.parquet").remove_metadata().equals(coefficients_schema(12))
     assert pq.read_schema(tmp_path / "identity.parquet").remove_metadata().equals(identity_schema(8))
+
+
+def pooled(planted, others, folder, preset="robust"):
+    clips = [planted, *others]
+    summary = identity.run(
+        sessions=[clip.session for clip in clips], landmarks=[clip.landmarks for clip in clips],
+        bases=planted.bases, identity=folder / "pooled.parquet", params=IdentityParams(preset=preset),
+    )  # fmt: skip
+    return read_table(folder / "pooled.parquet", "identity"), summary
+
+
+def another(folder, session_id, scale=1, **values):
+    """The same recording once more under another name, by a camera with `scale` times the pixels."""
+    clip = plant(folder, **values)
+    clip.session.write_text(clip.session.read_text().replace('"s01"', f'"{session_id}"'))
+    if scale != 1:
+        metadata = read_metadata(clip.landmarks)
+        table = read_table(clip.landmarks, "landmarks")
+        points, valid = vectors(table, "landmarks_px")
+        points = points.reshape(len(table), 68, 3).astype(float)
+        centre = np.array([metadata["image"]["width"] - 1, metadata["image"]["height"] - 1]) / 2
+        size = {key: value * scale for key, value in metadata["image"].items()}
+        points[..., :2] = (points[..., :2] - centre) * scale + (np.array([size["width"], size["height"]]) - 1) / 2
+        column = table.schema.get_field_index("landmarks_px")
+        table = table.set_column(
+            column, table.schema.field(column), vector_array(points.reshape(len(table), -1), valid)
+        )
+        write_table(clip.landmarks, "landmarks", table, {**metadata, "image": size})
+    return clip
+
+
+def test_recordings_of_one_face_are_pooled_and_named(tmp_path):
+    first = plant(tmp_path / "a", noise_px=0.5)
+    table, summary = pooled(first, [another(tmp_path / "b", "s02", noise_px=0.5)], tmp_path)
+    assert summary["sessions"] == 2
+    assert table["session_ids"].to_pylist() == [["s01", "s02"]]
+    frames = table["neutral_frames"][0].as_py()
+    assert {frame["session_id"] for frame in frames} == {"s01", "s02"}
+    assert not {30, 31, 77} & {frame["frame_index"] for frame in frames}, "lost frames show no face"
+
+
+def test_a_camera_with_twice_the_pixels_makes_no_other_face(tmp_path):
+    first = plant(tmp_path / "a", noise_px=0.3)
+    alike, _ = pooled(first, [another(tmp_path / "b", "s02", noise_px=0.3)], tmp_path)
+    finer, _ = pooled(first, [another(tmp_path / "c", "s02", scale=2, noise_px=0.3)], tmp_path)
+    same = [vectors(table, "neutral_landmarks_m")[0] for table in (alike, finer)]
+    np.testing.assert_allclose(same[0], same[1], atol=1e-6)
+
+
+def test_more_recordings_give_a_face_nearer_to_the_truth(tmp_path):
+    bases = small_bases()
+    rng = np.random.default_rng(5)
+    truth = deform(bases.template, bases.components_id, rng.normal(size=bases.k_id) * 0.7)
+
+    def error(table):
+        found = vectors(table, "neutral_landmarks_m")[0].reshape(68, 3)
+        return np.linalg.norm(found - found.mean(0) - (truth - truth.mean(0)), axis=1).mean()
+
+    first = plant(tmp_path / "a", n=12, lost=(), noise_px=3.0)
+    alone, _ = pooled(first, [], tmp_path)
+    many, _ = pooled(first, [another(tmp_path / "b", "s02", n=120, lost=(), noise_px=3.0)], tmp_path)
+    assert error(many) < error(alone)
+
+
+def test_a_recording_without_a_face_adds_nothing_to_the_pool(tmp_path):
+    first = plant(tmp_path / "a")
+    alone, _ = pooled(first, [], tmp_path)
+    both, summary = pooled(first, [another(tmp_path / "b", "s02", n=20, lost=tuple(range(20)))], tmp_path)
+    assert summary["sessions"] == 1
+    assert alone.equals(both)
+
+
+def test_recordings_of_two_people_are_not_pooled(tmp_path):
+    first, other = plant(tmp_path / "a"), another(tmp_path / "b", "s02")
+    other.session.write_text(other.session.read_text().replace('"p01"', '"p02"'))
+    with pytest.raises(SchemaError, match=r"recordings of 2 subjects \(p01, p02\); expected of one"):
+        pooled(first, [other], tmp_path)
+    assert not (tmp_path / "pooled.parquet").exists()
+
+
+def test_the_papers_neutral_is_the_first_frame_of_each_recording(tmp_path):
+    first = plant(tmp_path / "a")
+    table, _ = pooled(first, [another(tmp_path / "b", "s02")], tmp_path, preset="paper")
+    assert table["neutral_frames"][0].as_py() == [
+        {"session_id": "s01", "frame_index": 0},
+        {"session_id": "s02", "frame_index": 0},
+    ]

@@ -18,12 +18,16 @@ from au3dmm.errors import AssetError, Au3dmmError, BusyError
 from au3dmm.executors import Executor, make_executor
 from au3dmm.io.atomic import patient_lock
 from au3dmm.io.bases import bases_fingerprint, read_bases
+from au3dmm.io.failures import write_failures
 from au3dmm.io.hash_cache import read_cache, remembered_hashes, write_cache
+from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.session import Session
 from au3dmm.pipeline.dataset_run import DatasetRun, Event, Progress
-from au3dmm.pipeline.failure import Failure, read_failure, write_failures
+from au3dmm.pipeline.failure import Failure, as_rows, read_failure, within
 from au3dmm.pipeline.plan import SESSION_STAGES, Planner
 from au3dmm.pipeline.steps import output_files
+from au3dmm.report.dataset_card import write_dataset_card
+from au3dmm.report.dataset_page import write_dataset_page
 from au3dmm.stages import consolidate
 from au3dmm.stages.recordings import Entry
 
@@ -95,9 +99,9 @@ def run_dataset(
         # the jobs of an array end at any time: the last to write knows what all of them left
         with patient_lock(setup.run.state):
             failures = (*setup.broken, *progress.failures.values(), *_known_failures(setup, progress))
-            write_failures(setup.run.failures, failures)
+            write_failures(setup.run.failures, as_rows(failures, setup.dataset.folder))
         states = {**{f.session_id: "failed" for f in setup.broken}, **progress.states}
-        if not set(setup.stages) & set(SESSION_STAGES):
+        if setup.stages == ("consolidate",):
             states |= _states_on_disk(setup, failures)
         consolidated = None
         if "consolidate" in setup.stages and options.shard is None and not progress.stopped:
@@ -251,8 +255,11 @@ def _is_labelled(setup: DatasetSetup, session: Session) -> bool:
 
 
 def _entries(setup: DatasetSetup, failures: Sequence[Failure], states: dict[str, str]) -> list[Entry]:
-    why = {failure.session_id: f"{failure.stage}: {failure.message}" for failure in failures}
-    entries = [Entry(None, setup.run.session(f.session_id), f.message, f.session_id) for f in setup.broken]
+    folder = setup.dataset.folder
+    why = {failure.session_id: within(f"{failure.stage}: {failure.message}", folder) for failure in failures}
+    entries = [
+        Entry(None, setup.run.session(f.session_id), within(f.message, folder), f.session_id) for f in setup.broken
+    ]
     for session in setup.sessions:
         name = session.session_id
         failure = why.get(name)
@@ -276,13 +283,13 @@ def _when_free(work: Callable[[], _T]) -> _T:
 
 def _consolidate(
     setup: DatasetSetup, progress: Progress, failures: Sequence[Failure], tell: Event
-) -> dict[str, Any] | None:
+) -> dict[str, Any]:
     entries = _entries(setup, failures, progress.states)
     params, out, dataset = setup.params.splits, setup.run, setup.dataset
-    if all(entry.failure is not None for entry in entries):
-        return None
     if not setup.options.force and consolidate.why(entries=entries, out=out, params=params, dataset=dataset) is None:
         tell({"event": "done", "stage": "consolidate", "state": "up to date", "summary": {}, "seconds": 0.0})
+        if not (out.card.exists() and out.report.exists()):
+            _describe(out)
         return consolidate.summary(out)
     began = time.monotonic()
     tell({"event": "start", "stage": "consolidate"})
@@ -295,7 +302,13 @@ def _consolidate(
     )
     seconds = time.monotonic() - began
     tell({"event": "done", "stage": "consolidate", "state": "ran", "summary": summary, "seconds": seconds})
+    _describe(out)
     return summary
+
+
+def _describe(out: RunFolder) -> None:
+    write_dataset_card(out)
+    write_dataset_page(out)
 
 
 def _why_consolidate(setup: DatasetSetup, planned: Sequence[PlannedSession]) -> str | None:

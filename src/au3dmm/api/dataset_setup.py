@@ -13,6 +13,7 @@ from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.dataset import FoundSession, find_sessions, read_dataset
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.session import Session
+from au3dmm.io.withdrawn import is_withdrawn
 from au3dmm.pipeline.failure import Failure
 from au3dmm.pipeline.plan import Planner, Selection
 from au3dmm.pipeline.session_run import detector_mark
@@ -70,6 +71,8 @@ class DatasetSetup:
         usable = []
         for session in (one.session for one in self.found if one.session is not None):
             why = self.dataset.excluded(session.subject_id)
+            if why is None and is_withdrawn(self.run.path, session.subject_id):
+                why = f"subject {session.subject_id!r} has withdrawn (au3dmm forget); delete the recording"
             if why is None:
                 usable.append(session)
             else:

@@ -1,17 +1,28 @@
-"""Read the labels of a session."""
+"""Read the labels of a session, or of a whole dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from au3dmm.errors import SchemaError
+from au3dmm.io.label_dataset import label_parts, read_labels_dataset
+from au3dmm.io.run_folder import DERIVATIVES, RunFolder
+from au3dmm.io.runs import one_run
 from au3dmm.io.tables import read_table
 
 
-def read_labels(path: str | Path) -> pa.Table:
-    """Read `labels.parquet`, or the one in a session's output folder.
+def read_labels(path: str | Path, split: str | None = None) -> pa.Table:
+    """Read the labels of a session or of a dataset.
+
+    Parameters
+    ----------
+    path : path
+        `labels.parquet`, a session's output folder, a dataset that was run, or the folder of its run.
+    split : str, optional
+        Of a dataset: only this part, ``train``, ``val`` or ``test``.
 
     Returns
     -------
@@ -22,11 +33,38 @@ def read_labels(path: str | Path) -> pa.Table:
     Raises
     ------
     SchemaError
-        If there is no labels table.
+        If there is no labels table, or no such part of it.
     """
-    file = Path(path)
-    if file.is_dir() and not (file / "labels.parquet").exists():
-        inside = sorted(file.glob("**/labels.parquet"))
+    folder = Path(path)
+    consolidated = _consolidated(folder)
+    if consolidated is not None:
+        return _part(read_labels_dataset(consolidated), split, consolidated)
+    if split is not None:
+        raise SchemaError(f"{folder}: labels of one session; only those of a dataset have splits")
+    if folder.is_dir() and not (folder / "labels.parquet").exists():
+        inside = sorted(folder.glob("**/labels.parquet"))
         hint = f"; did you mean {inside[0].parent}?" if inside else ""
-        raise SchemaError(f"{file}: no labels.parquet in it{hint}")
-    return read_table(file / "labels.parquet" if file.is_dir() else file, "labels")
+        raise SchemaError(f"{folder}: no labels.parquet in it{hint}")
+    return read_table(folder / "labels.parquet" if folder.is_dir() else folder, "labels")
+
+
+def _consolidated(folder: Path) -> Path | None:
+    """Return where the labels of a dataset are, if `folder` is one, a run of one, or the place itself."""
+    if not folder.is_dir() or (folder / "labels.parquet").exists():
+        return None
+    if label_parts(folder):
+        return folder
+    if label_parts(RunFolder(folder).labels):
+        return RunFolder(folder).labels
+    has_runs = (folder / DERIVATIVES).is_dir() and any((folder / DERIVATIVES).glob("*/dataset/labels"))
+    return one_run(folder).labels if has_runs else None
+
+
+def _part(table: pa.Table, split: str | None, folder: Path) -> pa.Table:
+    if split is None:
+        return table
+    chosen = table.filter(pc.equal(table["split"], split))
+    if not len(chosen):
+        there = sorted(word for word in pc.unique(table["split"]).to_pylist() if word)
+        raise SchemaError(f"{folder}: no rows of split {split!r}; expected one of {', '.join(there) or 'none'}")
+    return chosen

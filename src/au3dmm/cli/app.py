@@ -8,7 +8,9 @@ from au3dmm import __version__
 from au3dmm.cli.assets import assets
 from au3dmm.cli.doctor import doctor
 from au3dmm.cli.events import events
+from au3dmm.cli.export import export
 from au3dmm.cli.fit_bases import fit_bases
+from au3dmm.cli.forget import forget
 from au3dmm.cli.init import init
 from au3dmm.cli.inspect import inspect
 from au3dmm.cli.label import label
@@ -45,6 +47,8 @@ for _command in (
     run_dataset,
     init,
     validate,
+    export,
+    forget,
     inspect,
     events,
     fit_bases,

@@ -205,8 +205,8 @@ def _next(result: DatasetResult, options: RunOptions) -> list[tuple[str, str]]:
     if options.shard is not None:
         steps.append(("when all parts are done", f"{again} --only consolidate"))
     if result.consolidated:
-        path = str(result.folder.labels)
-        steps.append(("read in Python", f"import pyarrow.dataset as ds; table = ds.dataset({path!r}).to_table()"))
+        path = str(result.folder.path)
+        steps.append(("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r}, split='train')"))
         steps.append(("check everything", f"{program()} validate --dataset {where}"))
     return steps or [("look at", str(result.folder.path))]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from au3dmm.config import DetectParams
 from au3dmm.detectors.base import DetectedFace, LandmarkDetector
+from au3dmm.io.hashing import sha256_json
 from au3dmm.io.session import Session
 from au3dmm.io.weights import file_sha256, mediapipe_files
 from au3dmm.io.weights import weights_folder as default_weights_folder
@@ -17,7 +19,7 @@ __all__ = ["DetectedFace", "LandmarkDetector", "detector_identity", "make_detect
 def make_detector(
     params: DetectParams, *, session: Session, device: str = "cpu", weights_folder: Path | None = None
 ) -> LandmarkDetector:
-    """Return the detector that `params` names.
+    """Return the detector that `params` names; a network is built once per process, as its answers keep no state.
 
     Parameters
     ----------
@@ -37,17 +39,24 @@ def make_detector(
     ConfigError, SessionError
         If precomputed landmarks are asked for and the session has none that can be read.
     """
+    if params.detector == "precomputed":
+        from au3dmm.detectors.precomputed import PrecomputedDetector
+
+        return PrecomputedDetector(session)
+    folder = weights_folder or default_weights_folder()
+    return _network(params, device, folder, sha256_json(detector_identity(params, session, folder)))
+
+
+@lru_cache(maxsize=1)
+def _network(params: DetectParams, device: str, weights_folder: Path, identity: str) -> LandmarkDetector:
+    """Build a network; `identity` changes with its weights."""
     if params.detector == "mediapipe":
         from au3dmm.detectors.mediapipe import MediapipeDetector
 
-        return MediapipeDetector(params, weights_folder or default_weights_folder())
-    if params.detector == "face_alignment":
-        from au3dmm.detectors.face_alignment import FaceAlignmentDetector
+        return MediapipeDetector(params, weights_folder)
+    from au3dmm.detectors.face_alignment import FaceAlignmentDetector
 
-        return FaceAlignmentDetector(params, device)
-    from au3dmm.detectors.precomputed import PrecomputedDetector
-
-    return PrecomputedDetector(session)
+    return FaceAlignmentDetector(params, device)
 
 
 def detector_identity(params: DetectParams, session: Session, weights_folder: Path | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 
 from au3dmm.errors import SchemaError
 from au3dmm.io import tables
+from au3dmm.io.annotations import annotations_schema
+from au3dmm.io.label_dataset import dataset_labels_schema
+from au3dmm.io.sessions_index import sessions_schema
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,26 @@ def read_table_info(path: Path) -> TableInfo:
     SchemaError
         If the file is missing, cut short, not written by au3dmm, or newer than this au3dmm.
     """
-    tables.read_table(path, columns=[])  # refuses what we cannot read
-    metadata = tables.read_metadata(path)
+    footer, metadata = tables.read_footer(path)
+    tables.check_kind(path, metadata)
+    schema = footer.schema.to_arrow_schema().remove_metadata()
+    return TableInfo(path, metadata["table"], metadata["schema_version"], footer.num_rows, schema, metadata)
+
+
+def read_rows(info: TableInfo, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a table whose description was read: cheaper than `read_table` where there are thousands.
+
+    Raises
+    ------
+    SchemaError
+        If the rows cannot be read.
+    """
     try:
-        with pq.ParquetFile(path) as file:
-            schema, n_rows = file.schema_arrow, file.metadata.num_rows
+        with pq.ParquetFile(info.path) as file:
+            # a pool of threads takes longer to start than a small table to read
+            return file.read(columns=list(columns), use_threads=info.n_rows > 20_000)
     except (pa.ArrowException, OSError) as err:
-        raise SchemaError(f"{path}: cannot be read as Parquet: {err}") from err
-    return TableInfo(path, metadata["table"], metadata["schema_version"], n_rows, schema, metadata)
+        raise SchemaError(f"{info.path}: cannot be read as Parquet: {err}") from err
 
 
 def type_name(kind: pa.DataType) -> str:
@@ -116,6 +132,12 @@ def _expected(info: TableInfo) -> pa.Schema:
         return tables.coefficients_schema(_length(info.schema, "alpha_au", 1))
     if info.kind == "labels":
         return tables.labels_schema(_length(info.schema, "alpha_au", 1))
+    if info.kind == "dataset_labels":
+        return dataset_labels_schema(_length(info.schema, "alpha_au", 1))
+    if info.kind == "sessions":
+        return sessions_schema()
+    if info.kind == "annotations":
+        return annotations_schema()
     return tables.event_frames_schema(_length(info.schema, "pixels", 1), info.version)
 
 

@@ -26,8 +26,14 @@ from au3dmm.io.atomic import atomic_path
 
 METADATA_KEY = b"au3dmm"
 SCHEMA_VERSION = {
-    **{"landmarks": 1, "identity": 1, "coefficients": 1, "event_frames": 2, "labels": 1},
-    **{"dataset_labels": 1, "sessions": 1, "annotations": 1},
+    "landmarks": 1,
+    "identity": 1,
+    "coefficients": 1,
+    "event_frames": 2,
+    "labels": 1,
+    "dataset_labels": 1,
+    "sessions": 1,
+    "annotations": 1,
 }
 
 STATUSES = ("ok", "no_face", "low_confidence", "fit_failed", "gap", "no_rgb", "no_events", "decode_error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import traceback
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from au3dmm.errors import AssetError, Au3dmmError, BusyError, ExecutorError, OutputError
-from au3dmm.io.atomic import write_bytes, write_json
+from au3dmm.io.atomic import write_json
 from au3dmm.io.hashing import sha256_json
 from au3dmm.io.session import Session
 
@@ -106,7 +107,20 @@ def forget_failure(folder: Path) -> None:
     (folder / FAILURE).unlink(missing_ok=True)
 
 
-def write_failures(path: Path, failures: Iterable[Failure]) -> None:
-    """Write `failures.jsonl`: one object per line, sorted by session; an empty file if all is well."""
-    rows = sorted((asdict(f) for f in failures), key=lambda row: (row["session_id"], row["path"]))
-    write_bytes(path, "".join(json.dumps(row, sort_keys=True, ensure_ascii=False) + "\n" for row in rows).encode())
+def as_rows(failures: Iterable[Failure], dataset: Path) -> list[dict[str, Any]]:
+    """Return the lines of `failures.jsonl`, sorted by session; files of the dataset by their place in it."""
+    rows = [{**asdict(f), "path": within(f.path, dataset), "message": within(f.message, dataset)} for f in failures]
+    return sorted(rows, key=lambda row: (row["session_id"], row["path"]))
+
+
+def within(text: str, dataset: Path) -> str:
+    """Name files of a dataset by their place in it, so that what is written does not depend on where it lies.
+
+    Examples
+    --------
+    >>> within("/data/faces/rawdata/s1/rgb.mp4: no video", Path("/data/faces"))
+    'rawdata/s1/rgb.mp4: no video'
+    """
+    for folder in {str(dataset), os.path.abspath(dataset)} - {"."}:
+        text = text.replace(f"{folder}{os.sep}", "")
+    return text

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from au3dmm.errors import ConfigError
+from au3dmm.io.runs import find_runs
+from au3dmm.validation.dataset import Progress, RunCheck
 from au3dmm.validation.problem import Problem
 from au3dmm.validation.session import check_session, leftovers
 
-__all__ = ["Problem", "Validation", "check_session", "find_sessions", "validate"]
+__all__ = ["Problem", "Validation", "check_session", "find_sessions", "validate", "validate_dataset"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,40 @@ def validate(folder: Path) -> Validation:
         files += sum(1 for path in session.iterdir() if path.is_file() and not path.name.startswith("."))
         rows += sum(info.n_rows for info in infos.values())
     return Validation(tuple(sessions), files, rows, tuple(problems))
+
+
+def validate_dataset(
+    folder: Path, pipeline: str | None = None, *, workers: int = 1, progress: Progress | None = None
+) -> Validation:
+    """Check every run of a dataset: its sessions, people, consolidated labels, split, failures and annotations.
+
+    Parameters
+    ----------
+    folder : Path
+        The dataset, or the folder of one run of it.
+    pipeline : str, optional
+        Only the run of this name.
+    workers : int
+        Processes, for hundreds of sessions and more.
+    progress : callable, optional
+        Called with sessions done and sessions in all, for each run anew.
+
+    Raises
+    ------
+    ConfigError
+        If there is no run.
+    """
+    checks = []
+    for run in find_runs(folder, pipeline):
+        check = RunCheck(run, None if run.path == folder else folder, workers)
+        check.check(progress)
+        checks.append(check)
+    return Validation(
+        tuple(session for check in checks for session in check.sessions),
+        sum(check.files for check in checks),
+        sum(check.rows for check in checks),
+        tuple(problem for check in checks for problem in check.problems),
+    )
 
 
 def find_sessions(folder: Path) -> list[Path]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.io.table_info import TableInfo
-from au3dmm.io.tables import FLAGS, STATUSES, read_table, vectors
+from au3dmm.io.table_info import TableInfo, read_rows
+from au3dmm.io.tables import FLAGS, STATUSES, vectors
 
 # the columns that a row has if, and only if, its status is one of these
 _USABLE: dict[str, tuple[str, ...]] = {
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 def load(info: TableInfo) -> Any:
     """Read a table without its pictures, whose bytes the sha256 in `stage.json` vouches for."""
-    return read_table(info.path, info.kind, info.small_columns)
+    return read_rows(info, info.small_columns)
 
 
 def check_table(info: TableInfo, table: Any, codes: str | None = None) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,10 @@ from au3dmm.io.events.evt3_decoder import decode
 from au3dmm.io.events.evt3_words import FIRST, LAST, LOOKAHEAD, LOW, NOT_YET, START, TIME_WORDS
 from au3dmm.io.events.header import RawHeader, sensor_size
 from au3dmm.io.events.records import RecordStream
-from au3dmm.io.events.stream import EVENT_DTYPE, EventFile
+from au3dmm.io.events.stream import EventFile, own_room
 
 _WORDS = 1 << 17  # read at once: 256 KiB
+_PER_WORD = 12  # events of a vector word
 _FOREVER = int(np.iinfo(np.int64).max)
 assert _WORDS > 2 * LOOKAHEAD, "blocks must not decide what is decoded"
 
@@ -44,7 +45,7 @@ class Evt3Stream(RecordStream):
     """One pass over an EVT3 file."""
 
     def __init__(self, file: EventFile, first_byte: int) -> None:
-        super().__init__(file, first_byte, 2, _WORDS, events_per_record=12)
+        super().__init__(file, first_byte, 2, _WORDS, events_per_record=_PER_WORD)
         self._state = np.full(10, NOT_YET, np.int64)
         self._state[[LOW, TIME_WORDS]] = 0
 
@@ -53,14 +54,16 @@ class Evt3Stream(RecordStream):
         used, e, s, k, _ = self._run(block, final, at_byte, _FOREVER, None, self._packed)
         return used, e, s, k
 
-    def arrays(self) -> Iterator[NDArray[np.void]]:
+    def arrays(self, room: Callable[[int], NDArray[np.void]] | None = None) -> Iterator[NDArray[np.void]]:
         """Decode straight into arrays; see `EventStream.arrays`. Triggers are counted, not kept."""
-        out = np.empty((12 * _WORDS, 2), np.uint64)  # only what is filled takes memory
+        room = room or own_room()
+        most = _PER_WORD * _WORDS
         while self._fill():
-            used, e, _, k, _ = self._run(*self._unread(), _FOREVER, None, out)
+            out = room(most)[:most]
+            used, e, _, k, _ = self._run(*self._unread(), _FOREVER, None, out.view(np.uint64).reshape(most, 2))
             self._advance(used, e, k)
             if e:
-                yield out[:e].reshape(-1).view(EVENT_DTYPE)
+                yield out[:e]
 
     def paint(self, buffer: NDArray[np.uint8], until_us: int) -> int:
         """Decode straight into a frame of polarities; see `EventStream.paint`. Triggers are counted, not kept."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,15 +70,19 @@ def read_events(
     stream = file.stream()
     found = np.empty(0, EVENT_DTYPE)
     n = 0
-    everything = start_us is None and end_us is None
-    for events in stream.arrays() if everything else _cut(stream, start_us, end_us):
-        if n + len(events) > len(found):
+
+    def room(at_least: int) -> NDArray[np.void]:
+        nonlocal found
+        if n + at_least > len(found):
             # `resize` would copy as well, and fill the rest with zeros
-            larger = np.empty(_room(stream, file.path, n + len(events)), EVENT_DTYPE)
+            larger = np.empty(_room(stream, file.path, n, at_least), EVENT_DTYPE)
+            # numpy copies structured values field by field, and words of 64 bits at once
             larger[:n].view(np.uint64)[:] = found[:n].view(np.uint64)
             found = larger
-        # numpy copies structured values field by field, and words of 64 bits at once
-        found[n : n + len(events)].view(np.uint64)[:] = events.view(np.uint64)
+        return found[n:]
+
+    everything = start_us is None and end_us is None
+    for events in stream.arrays(room) if everything else _cut(stream, start_us, end_us, room):
         n += len(events)
     stream.report.check(file.path)
     stream.report.warn(file.path)
@@ -92,25 +96,28 @@ def _span(start_us: int | None, end_us: int | None) -> tuple[int | None, int | N
     )
 
 
-def _cut(stream: EventStream, start_us: int | None, end_us: int | None) -> Iterator[NDArray[np.void]]:
+def _cut(
+    stream: EventStream, start_us: int | None, end_us: int | None, room: Callable[[int], NDArray[np.void]]
+) -> Iterator[NDArray[np.void]]:
     for chunk in stream:
-        yield within(chunk.events, start_us, end_us).unpack()
+        events = within(chunk.events, start_us, end_us)
+        yield events.unpack(room(len(events)))
         if is_past(chunk.events, end_us):
             return
 
 
-def _room(stream: EventStream, path: Path, n: int) -> int:
-    """Return how many events to make room for, given that there are `n` so far.
+def _room(stream: EventStream, path: Path, n: int, at_least: int) -> int:
+    """Return how many events to make room for, given that there are `n` so far and up to `at_least` come next.
 
     As many as there are going to be if the file goes on like this, so that they are seldom copied: room that is not
     used takes no memory.
     """
-    grown = n * 3 // 2
-    if not isinstance(stream, RecordStream):
+    grown = (n + at_least) * 3 // 2
+    if n == 0 or not isinstance(stream, RecordStream):
         return grown
     size = path.stat().st_size
-    expected = int(1.25 * n * size / max(size - stream.bytes_left, 1))
-    return min(max(expected, grown), max(16 * n, _MUCH))
+    expected = at_least + int(1.25 * n * size / max(size - stream.bytes_left, 1))
+    return min(max(expected, grown), max(16 * (n + at_least), _MUCH))
 
 
 def read_triggers(path: Path | str, *, width: int | None = None, height: int | None = None) -> NDArray[np.void]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,19 @@ class Chunk:
 
     events: PackedEvents
     triggers: NDArray[np.void]
+
+
+def own_room() -> Callable[[int], NDArray[np.void]]:
+    """Return a `room` for `EventStream.arrays` that gives the same array again and again."""
+    out = np.empty(0, EVENT_DTYPE)
+
+    def room(n: int) -> NDArray[np.void]:
+        nonlocal out
+        if n > len(out):
+            out = np.empty(n, EVENT_DTYPE)  # only what is filled takes memory
+        return out
+
+    return room
 
 
 class EventStream(ABC):
@@ -75,21 +88,26 @@ class EventStream(ABC):
     def report(self) -> EventFileReport:
         """What was found from the start of the file to the end of the last chunk."""
 
-    def arrays(self) -> Iterator[NDArray[np.void]]:
+    def arrays(self, room: Callable[[int], NDArray[np.void]] | None = None) -> Iterator[NDArray[np.void]]:
         """Yield the events that come next, block by block, as (N,) arrays of EVENT_DTYPE.
 
-        An array is overwritten by the next one: use or copy it before. Triggers are left out.
+        Triggers are left out.
+
+        Parameters
+        ----------
+        room : callable, optional
+            Called before each block with a number of events; returns an array for as many or more, contiguous, in the
+            first elements of which they are put. By default an array is overwritten by the next one: use or copy it
+            before.
 
         Raises
         ------
         SessionError
             If the file cannot be read.
         """
-        out = np.empty(0, EVENT_DTYPE)
+        room = room or own_room()
         for chunk in self:
-            if len(chunk.events) > len(out):
-                out = np.empty(len(chunk.events), EVENT_DTYPE)
-            yield chunk.events.unpack(out)
+            yield chunk.events.unpack(room(len(chunk.events)))
 
     def paint(self, buffer: NDArray[np.uint8], until_us: int) -> int:
         """Paint the events that come next, as long as their running time is before `until_us`.

@@ -1,0 +1,1 @@
+"""Labels of a whole dataset in forms that other programs read."""
