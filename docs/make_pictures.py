@@ -119,7 +119,7 @@ def damage() -> None:
     axes[1].set_title("au3dmm", fontsize=10)
     for span in report.spans:
         if span.kind in ("time_gap", "time_glitch"):
-            axes[1].axvline((span.first_byte - start) / 1e3, color=GREY, linewidth=0.8, linestyle="--")
+            axes[1].axvline((span.first - start) / 1e3, color=GREY, linewidth=0.8, linestyle="--")
     axes[1].set_ylim(0, 2.2)
     notes = ((0.21, 0.04, "one bit of\na time word"), (0.58, 0.6, "2.4 kB\nof noise"), (0.82, 1.2, "7 % lost:\na gap"))
     for at, t, text in notes:
