@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from au3dmm.core.raster import BACKGROUND, interpolate, rasterise, render_mesh
+from au3dmm.core.raster import BACKGROUND, MeshPainter, interpolate, rasterise, render_mesh
 from au3dmm.errors import SchemaError
 
 FACING = np.array([[0, 1, 2]])  # clockwise in the y-down image: faces the camera
@@ -102,6 +102,35 @@ def test_without_supersampling_the_picture_is_the_interpolated_raster():
     raster = rasterise(CORNERS, np.zeros(3), FACING, 20, 22)
     np.testing.assert_allclose(image, interpolate(raster, FACING, values), atol=1e-6)
     assert np.array_equal(coverage, raster.covered)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_painter_draws_what_rasterising_and_interpolating_do(channels):
+    rng = np.random.default_rng(1)
+    painter = MeshPainter(np.arange(60).reshape(-1, 3), 60, 40, 50, channels, supersample=1)
+    for _ in range(3):  # the second picture is drawn in the buffers of the first
+        px, depth, values = rng.uniform(-9, 58, (60, 2)), rng.uniform(0, 1, 60), rng.uniform(0, 1, (60, channels))
+        raster = rasterise(px, depth, np.arange(60).reshape(-1, 3), 40, 50)
+        drawing = painter.draw(px, depth, values)
+        image, coverage = np.zeros((40, 50, channels)), np.zeros((40, 50))
+        image[drawing.window], coverage[drawing.window] = drawing.image, drawing.coverage
+        assert np.array_equal(coverage, raster.covered)
+        np.testing.assert_allclose(image, interpolate(raster, np.arange(60).reshape(-1, 3), values), atol=1e-5)
+
+
+def test_a_painted_fan_of_triangles_leaves_no_hole_on_shared_edges():
+    rim = np.array([[x, 0] for x in range(21)] + [[20, y] for y in range(1, 21)])
+    rim = np.concatenate([rim, 20 - rim[1:]])
+    px = np.concatenate([[[10, 10]], rim]).astype(float)
+    faces = np.array([[0, i, i % len(rim) + 1] for i in range(1, len(rim) + 1)])
+    _, coverage = render_mesh(px, np.zeros(len(px)), faces, np.ones((len(px), 1)), 21, 21, supersample=1)
+    assert coverage.all()
+
+
+def test_a_painter_refuses_another_mesh():
+    painter = MeshPainter(FACING, 3, 4, 4, 1)
+    with pytest.raises(SchemaError, match=r"values \(4, 1\) for 4 vertices, expected \(3, 1\)"):
+        painter.draw(np.zeros((4, 2)), np.zeros(4), np.zeros((4, 1)))
 
 
 def test_a_supersampled_constant_is_its_coverage_times_the_constant():

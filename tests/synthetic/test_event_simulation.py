@@ -5,7 +5,8 @@ import pytest
 
 import au3dmm.synthetic.event_simulation as simulation
 from au3dmm.errors import FitError
-from au3dmm.synthetic.event_simulation import Sensor, simulate_events
+from au3dmm.io.images import enlarge_linear
+from au3dmm.synthetic.event_simulation import EventPixels, Sensor, simulate_events
 
 QUIET = Sensor(width=6, height=4, threshold=0.2, mismatch=0.0, refractory_us=0.0, noise_hz=0.0)
 
@@ -110,6 +111,44 @@ def test_thresholds_up_and_down_differ_within_a_pixel():
     for way, events in enumerate((up, down)):
         np.add.at(count[way], (events["y"], events["x"]), 1)
     assert abs(np.corrcoef(count.reshape(2, -1))[0, 1]) < 0.1
+
+
+def film_of_blobs(shape, n=12):
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    for i in range(n):
+        blob = np.exp(-0.5 * (((x - 10 - 1.3 * i) / 3) ** 2 + ((y - 12 - 0.6 * i) / 4) ** 2))
+        yield 4_000.0 * i, (1.5 * blob).astype(np.float32)
+
+
+def test_a_picture_of_half_the_size_is_enlarged_on_the_fly():
+    sensor = Sensor(80, 60, noise_hz=0.0)
+    small = run(film_of_blobs((30, 40)), sensor)
+    large = run(((t, enlarge_linear(picture, (60, 80))) for t, picture in film_of_blobs((30, 40))), sensor)
+    assert len(small) > 2_000
+    # the two enlargements differ in their last bits
+    assert abs(len(small) - len(large)) <= 2
+    same = np.intersect1d(*(e["t"] * 10_000 + e["y"] * 100 + e["x"] for e in (small, large)))
+    assert len(same) > 0.99 * len(small)
+
+
+def test_a_window_around_what_changes_leaves_nothing_out():
+    sensor = Sensor(80, 60, noise_hz=5.0)
+    pictures = list(film_of_blobs((30, 40)))
+    pixels = EventPixels(sensor, np.random.default_rng(0))
+    before = pictures[0][1]
+    for t, picture in pictures:
+        rows, columns = np.nonzero(picture != before)
+        window = (slice(0, 0), slice(0, 0))
+        if len(rows):
+            window = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+        pixels.show(t, picture, window)
+        before = picture
+    assert np.array_equal(pixels.collect(), run(pictures, sensor))
+
+
+def test_a_film_whose_pictures_change_their_size_is_refused():
+    with pytest.raises(FitError, match=r"picture 1 is \(2, 3\), the one before \(4, 6\)"):
+        run([(0.0, np.zeros((4, 6), np.float32)), (1.0, np.zeros((2, 3), np.float32))])
 
 
 def test_a_short_buffer_grows_without_losing_events(monkeypatch):

@@ -7,10 +7,10 @@ from scipy.spatial.transform import Rotation
 from au3dmm.core.camera import from_plane, principal_point, project
 from au3dmm.synthetic.render import (
     View,
+    ViewPainter,
     ambient_occlusion,
     light_skin,
     look_at,
-    render_view,
     soft_background,
     to_linear,
     to_srgb,
@@ -88,7 +88,7 @@ def test_skin_is_darker_away_from_the_light_and_in_pits():
 def test_a_body_covers_its_part_of_the_background_only():
     v, f = box(0.2)
     background = np.full((48, 64, 3), 0.25)
-    image = render_view(view(), v, f, np.full((8, 3), 0.75), background)
+    image = ViewPainter(view(), f, 8, background).picture(v, np.full((8, 3), 0.75))
     covered = np.abs(image - 0.25).max(-1) > 0.2
     px, _ = view().project(v)
     y, x = np.nonzero(covered)
@@ -96,6 +96,27 @@ def test_a_body_covers_its_part_of_the_background_only():
     assert abs(y.max() - px[:, 1].max()) < 1.5
     assert (image[~covered & (np.abs(image - 0.25).max(-1) == 0)] == 0.25).all()
     assert image[0, 0].tolist() == [0.25, 0.25, 0.25]
+
+
+def test_a_painter_remembers_nothing_of_the_picture_before():
+    v, f = box(0.2)
+    background = np.full((48, 64, 1), 0.25)
+    colours = np.random.default_rng(0).uniform(0, 1, (8, 1))
+    painter = ViewPainter(view(), f, 8, background)
+    first = painter.picture(v, colours)
+    assert not np.array_equal(painter.picture(v + [0.1, 0.05, 0.2], colours), first)
+    assert np.array_equal(painter.picture(v, colours), first)
+    window, drawn = painter.window(v, colours)
+    assert np.array_equal(first[window], drawn)
+    assert (np.delete(first.ravel(), np.ravel_multi_index(np.mgrid[window].reshape(2, -1), (48, 64))) == 0.25).all()
+
+
+def test_light_of_one_channel_is_the_mix_of_three():
+    v, f = box(0.1)
+    rng = np.random.default_rng(0)
+    albedo, openness, weights = rng.uniform(0, 1, (8, 3)), rng.uniform(0, 1, 8), np.array([0.2, 0.7, 0.1])
+    three = light_skin(v, f, albedo, openness)
+    np.testing.assert_allclose(light_skin(v, f, (albedo @ weights)[:, None], openness)[:, 0], three @ weights)
 
 
 def test_a_background_is_soft_and_depends_on_the_seed():
@@ -109,5 +130,5 @@ def test_a_background_is_soft_and_depends_on_the_seed():
 def test_srgb_bytes_survive_linear_light():
     levels = np.arange(256, dtype=np.uint8)
     assert np.array_equal(to_srgb(to_linear(levels)), levels)
-    noisy = to_srgb(np.full(10_000, 0.2), np.random.default_rng(0), 2.0)
-    assert noisy.std() == pytest.approx(2.0, rel=0.05)
+    noise = 2.0 * np.random.default_rng(0).standard_normal(10_000)
+    assert to_srgb(np.full(10_000, 0.2), noise).std() == pytest.approx(2.0, rel=0.05)

@@ -158,8 +158,9 @@ def test_the_embedded_head_is_somebody_whose_face_is_skin_in_front():
     assert person.alpha_id.shape == (person.bases.k_id,)
     assert np.abs(person.alpha_id).max() <= 1.5
     assert person.albedo.shape == person.neutral.shape
-    vertices, colours = person.lit(np.zeros(person.bases.k_au), np.eye(3), np.zeros(3))
+    vertices = person.placed(np.zeros(person.bases.k_au), np.zeros(3), np.zeros(3))
     np.testing.assert_allclose(vertices, person.neutral)
+    colours = person.lit(vertices)
     assert np.isfinite(colours).all()
     assert colours[:, 0].max() > 0.3
 

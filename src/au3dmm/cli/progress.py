@@ -34,6 +34,7 @@ _UNITS = {
     "register": "frames",
     "reduce": "blocks",
     "consolidate": "sessions",
+    "sessions": "sessions",
     "draw": "sheets",
 }
 

@@ -133,7 +133,7 @@ def _draw_sheet(out: Path, subjects: int, tasks: list[str]) -> Path:
     from au3dmm.io.images import write_image
     from au3dmm.report.event_picture import event_sheet
     from au3dmm.synthetic.contact_sheet import task_strip
-    from au3dmm.synthetic.dataset import session_files
+    from au3dmm.synthetic.takes import session_files
 
     strips, captions = [], []
     for i, task in enumerate(tasks):

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from au3dmm.core.triangle_painting import average_pixels, extent_of, paint_triangles
 from au3dmm.errors import SchemaError
 
 BACKGROUND = -1
@@ -87,7 +88,8 @@ def rasterise(
            [ 0,  0, -1, -1],
            [ 0, -1, -1, -1]], dtype=int32)
     """
-    xy, z, tri = _checked(vertices_px, depth, faces)
+    xy, z = _checked_vertices(vertices_px, depth)
+    tri = checked_faces(faces, len(xy))
     triangle = np.full((height, width), BACKGROUND, np.int32)
     nearest = np.full((height, width), np.inf, np.float32)
     _fill(xy, z, tri, cull_back, triangle, nearest)
@@ -128,6 +130,124 @@ def interpolate(raster: Raster, faces: NDArray[np.integer], values: NDArray[np.f
     return out
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn mesh; see `MeshPainter.draw`.
+
+    Attributes
+    ----------
+    x0, y0 : int
+        Where in the image the window lies that holds the mesh, px.
+    image : (h, w, C) float32 array
+        Mean over the sub-pixels, counting 0 where the mesh is not seen, so that
+        ``image + (1 - coverage) * background`` is the finished picture.
+    coverage : (h, w) float32 array
+        Fraction of sub-pixels that see the mesh.
+    """
+
+    x0: int
+    y0: int
+    image: NDArray[np.float32]
+    coverage: NDArray[np.float32]
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the image that were drawn."""
+        height, width = self.coverage.shape
+        return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
+
+
+class MeshPainter:
+    """Draws vertex values of one mesh again and again, in buffers that are made once.
+
+    Parameters
+    ----------
+    faces : (F, 3) int array
+        Triangles, counter-clockwise seen from outside.
+    n_vertices : int
+        Of the mesh.
+    height, width : int
+        Size of the image, px.
+    channels : int
+        Values per vertex.
+    supersample : int
+        Sub-pixels along each side of a pixel.
+    cull_back : bool
+        Leave out triangles seen from behind.
+
+    Raises
+    ------
+    SchemaError
+        If a triangle names a vertex that does not exist, or `supersample` is below 1.
+    """
+
+    def __init__(
+        self,
+        faces: NDArray[np.integer],
+        n_vertices: int,
+        height: int,
+        width: int,
+        channels: int,
+        *,
+        supersample: int = 2,
+        cull_back: bool = False,
+    ) -> None:
+        if supersample < 1:
+            raise SchemaError(f"render: supersample is {supersample}, expected 1 or more")
+        self._faces = checked_faces(faces, n_vertices)
+        self._n_vertices = n_vertices
+        self._size = height, width, channels
+        self._supersample, self._cull_back = supersample, cull_back
+        fine = height * width * supersample**2
+        self._nearest, self._painted = np.empty(fine, np.float32), np.empty(fine * channels, np.float32)
+        self._coverage = np.empty(height * width, np.float32)
+        self._image = np.empty(height * width * channels, np.float32)
+
+    def draw(
+        self, vertices_px: NDArray[np.floating], depth: NDArray[np.floating], values: NDArray[np.floating]
+    ) -> Drawing:
+        """Draw interpolated vertex values with smooth edges: the mean of `supersample`^2 points per pixel.
+
+        Parameters
+        ----------
+        vertices_px, depth
+            As for `rasterise`.
+        values : (V, C) array
+            What to draw, for instance vertex colours that `core.shading.shade` made.
+
+        Returns
+        -------
+        Drawing
+            Its arrays are the painter's own: they hold until the next call.
+
+        Raises
+        ------
+        SchemaError
+            If shapes disagree.
+        """
+        height, width, channels = self._size
+        xy, z = _checked_vertices(vertices_px, depth)
+        colours = np.ascontiguousarray(values, np.float32)
+        if len(xy) != self._n_vertices or colours.shape != (len(xy), channels):
+            found = f"values {colours.shape} for {len(xy)} vertices"
+            raise SchemaError(f"render: {found}, expected ({self._n_vertices}, {channels})")
+        # only the window that holds the mesh is worth supersampled pixels
+        x0, y0, x1, y1 = _window(xy, height, width)
+        s = self._supersample
+        fine = (xy - (x0, y0) + 0.5) * s - 0.5
+        h, w = y1 - y0, x1 - x0
+        # the window's pixels lie next to each other in the buffers, however small it is
+        nearest = self._nearest[: h * w * s * s].reshape(h * s, w * s)
+        painted = self._painted[: h * w * s * s * channels].reshape(h * s, w * s, channels)
+        image = self._image[: h * w * channels].reshape(h, w, channels)
+        coverage = self._coverage[: h * w].reshape(h, w)
+        nearest.fill(np.inf)
+        painted.fill(0)
+        paint_triangles(fine, z, self._faces, colours, self._cull_back, nearest, painted)
+        average_pixels(nearest, painted, s, image, coverage)
+        return Drawing(x0, y0, image, coverage)
+
+
 def render_mesh(
     vertices_px: NDArray[np.floating],
     depth: NDArray[np.floating],
@@ -139,7 +259,7 @@ def render_mesh(
     supersample: int = 2,
     cull_back: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Draw interpolated vertex values with smooth edges: the mean of `supersample`^2 points per pixel.
+    """Draw interpolated vertex values with smooth edges, once: see `MeshPainter`.
 
     Parameters
     ----------
@@ -163,23 +283,14 @@ def render_mesh(
     SchemaError
         If shapes disagree, a triangle names a vertex that does not exist, or `supersample` is below 1.
     """
-    if supersample < 1:
-        raise SchemaError(f"render: supersample is {supersample}, expected 1 or more")
-    xy, z, tri = _checked(vertices_px, depth, faces)
-    colours = np.ascontiguousarray(values, np.float32)
-    if colours.ndim != 2 or len(colours) != len(xy):
-        raise SchemaError(f"render: values {values.shape} for {len(xy)} vertices, expected ({len(xy)}, C)")
-    image = np.zeros((height, width, colours.shape[1]), np.float32)
+    channels = values.shape[1] if values.ndim == 2 else 0
+    painter = MeshPainter(
+        faces, len(vertices_px), height, width, channels, supersample=supersample, cull_back=cull_back
+    )
+    drawing = painter.draw(vertices_px, depth, values)
+    image = np.zeros((height, width, channels), np.float32)
     coverage = np.zeros((height, width), np.float32)
-    x0, y0, x1, y1 = _window(xy, height, width)
-    if x1 > x0 and y1 > y0:
-        # only the window that holds the mesh is worth a supersampled buffer
-        fine = (xy - (x0, y0) + 0.5) * supersample - 0.5
-        shape = ((y1 - y0) * supersample, (x1 - x0) * supersample)
-        triangle = np.full(shape, BACKGROUND, np.int32)
-        nearest = np.full(shape, np.inf, np.float32)
-        _fill(fine, z, tri, cull_back, triangle, nearest)
-        _average(fine, tri, triangle, colours, supersample, image[y0:y1, x0:x1], coverage[y0:y1, x0:x1])
+    image[drawing.window], coverage[drawing.window] = drawing.image, drawing.coverage
     return image, coverage
 
 
@@ -199,22 +310,21 @@ def checked_faces(faces: NDArray[np.integer], n_vertices: int) -> NDArray[np.int
     return np.ascontiguousarray(faces, np.int32)
 
 
-def _checked(
-    vertices_px: NDArray[np.floating], depth: NDArray[np.floating], faces: NDArray[np.integer]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
+def _checked_vertices(
+    vertices_px: NDArray[np.floating], depth: NDArray[np.floating]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if vertices_px.ndim != 2 or vertices_px.shape[1] < 2 or depth.shape != (len(vertices_px),):
         raise SchemaError(f"mesh: vertices {vertices_px.shape} and depth {depth.shape}; expected (V, 2 or 3) and (V,)")
-    xy = np.ascontiguousarray(vertices_px[:, :2], np.float64)
-    return xy, np.ascontiguousarray(depth, np.float64), checked_faces(faces, len(xy))
+    return np.ascontiguousarray(vertices_px[:, :2], np.float64), np.ascontiguousarray(depth, np.float64)
 
 
 def _window(xy: NDArray[np.float64], height: int, width: int) -> tuple[int, int, int, int]:
     """Return the part x0, y0, x1, y1 (ends excluded) of the image that the mesh can touch."""
-    seen = xy[np.isfinite(xy).all(1)]
-    if not len(seen):
+    left, top, right, bottom = extent_of(xy)
+    if not left <= right:
         return 0, 0, 0, 0
-    x0, y0 = np.clip(np.floor(seen.min(0)), 0, (width, height)).astype(int)
-    x1, y1 = np.clip(np.ceil(seen.max(0)) + 1, 0, (width, height)).astype(int)
+    x0, y0 = np.clip(np.floor((left, top)), 0, (width, height)).astype(int)
+    x1, y1 = np.clip(np.ceil((right, bottom)) + 1, 0, (width, height)).astype(int)
     return int(x0), int(y0), int(x1), int(y1)
 
 
@@ -280,30 +390,3 @@ def _weights(
             if f >= 0:
                 w0, w1, w2 = _barycentric(xy, faces[f], x, y)
                 barycentric[y, x, 0], barycentric[y, x, 1], barycentric[y, x, 2] = w0, w1, w2
-
-
-@njit(cache=True, nogil=True)
-def _average(
-    xy: NDArray[np.float64],
-    faces: NDArray[np.int32],
-    triangle: NDArray[np.int32],
-    values: NDArray[np.float32],
-    s: int,
-    image: NDArray[np.float32],
-    coverage: NDArray[np.float32],
-) -> None:
-    share = 1.0 / (s * s)
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            seen = 0
-            for fine_y in range(y * s, y * s + s):
-                for fine_x in range(x * s, x * s + s):
-                    f = triangle[fine_y, fine_x]
-                    if f < 0:
-                        continue
-                    seen += 1
-                    w0, w1, w2 = _barycentric(xy, faces[f], fine_x, fine_y)
-                    i, j, k = faces[f]
-                    for c in range(values.shape[1]):
-                        image[y, x, c] += share * (w0 * values[i, c] + w1 * values[j, c] + w2 * values[k, c])
-            coverage[y, x] = seen * share

@@ -95,7 +95,7 @@ def _encode(
                 stream.time_base = stream.codec_context.time_base = _MICROSECONDS
                 stream.codec_context.thread_count = 1
                 # x264's macroblock tree gave other bytes each time on some processors, even with one thread
-                encoder = {"crf": str(quality), "preset": "medium", "threads": "1", "x264-params": "mbtree=0"}
+                encoder = {"crf": str(quality), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
                 stream.codec_context.options = encoder
             if image.shape != shape or image.dtype != np.uint8:
                 raise SchemaError(f"{path}: frame {n} is {image.dtype} {image.shape}, expected uint8 {shape}")

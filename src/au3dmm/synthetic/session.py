@@ -1,12 +1,11 @@
 """Write a synthetic session: a rendered person filmed by an RGB and an event camera, with every truth known.
 
-The two cameras stand side by side and differ in focal length; nothing in the session says how (a real pair is not
-calibrated either). Their clocks differ by an offset and a drift: ``event = offset + (1 + drift) * rgb``.
+The clocks of the cameras differ by an offset and a drift: ``event = offset + (1 + drift) * rgb``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,52 +14,47 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from au3dmm.core.camera import focal_from_field_of_view
+from au3dmm.errors import OutputError, os_reason
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.events import TRIGGER_DTYPE, write_evt3
-from au3dmm.io.images import enlarge_linear
 from au3dmm.io.session import MANIFEST
 from au3dmm.io.video_write import write_video
-from au3dmm.synthetic.event_simulation import Sensor, simulate_events
-from au3dmm.synthetic.motion import Movement, activation, head_motion, plan_movements
+from au3dmm.synthetic.film import Film, rgb_view
+from au3dmm.synthetic.motion import Movement, Performance, Turn, plan_movements
 from au3dmm.synthetic.person import Person, default_person
-from au3dmm.synthetic.render import View, look_at, render_view, soft_background, to_srgb
 from au3dmm.synthetic.session_setup import TINY, TRUTH, Setup, manifest_toml, timestamps_csv
 
-__all__ = ["TINY", "Setup", "write_session"]
+__all__ = ["TINY", "Identity", "Setup", "record", "write_session"]
 
+FILES = ("rgb.mp4", "rgb_timestamps.csv", "events.raw", MANIFEST)
 _WRAP_US = 1 << 24
 _BLOCK_US = 1 << 12
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-# brightness of the event camera's darkest grey: keeps the logarithm of pits and pupils finite
-_DARK = 0.02
 
 
 @dataclass(frozen=True)
-class _Film:
-    """What both cameras look at: someone who moves; times are of the RGB clock."""
+class Identity:
+    """What a session's manifest says of it.
 
-    person: Person
-    movements: tuple[Movement, ...]
-    first_pts_us: int
-    seed: int
+    Attributes
+    ----------
+    session_id, subject_id : str
+        Names.
+    task : str, optional
+        What the subject was asked to do.
+    au : str, optional
+        The action unit asked for, if one.
+    run : int, optional
+        Repetition.
+    source : mapping
+        Where it is from; plain values.
+    """
 
-    def moves(
-        self, t_rgb_us: NDArray[np.number]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return alpha_au (T, K), rotation vectors (T, 3), rad, and translations (T, 3), m."""
-        t_s = (np.asarray(t_rgb_us, np.float64) - self.first_pts_us) * 1e-6
-        return activation(self.movements, self.person.bases.names_au, t_s), *head_motion(t_s, self.seed)
-
-    def pictures(
-        self, t_rgb_us: NDArray[np.number], view: View, to_channels: NDArray[np.float64]
-    ) -> Iterator[NDArray[np.float32]]:
-        """Yield linear pictures (H, W, C); `to_channels` (3, C) mixes red, green and blue."""
-        background = soft_background(view.width, view.height, self.seed) @ to_channels
-        faces = self.person.bases.faces
-        for alpha_au, turn, shift in zip(*self.moves(t_rgb_us), strict=True):
-            vertices, colours = self.person.lit(alpha_au, Rotation.from_rotvec(turn).as_matrix(), shift)
-            yield render_view(view, vertices, faces, colours @ to_channels, background)
+    session_id: str
+    subject_id: str
+    task: str | None = None
+    au: str | None = None
+    run: int | None = None
+    source: Mapping[str, str | int | float] | None = None
 
 
 def write_session(
@@ -109,83 +103,118 @@ def write_session(
     OutputError
         If a file cannot be written.
     """
-    setup = setup or Setup()
-    person = person or default_person(seed)
-    film = _Film(person, plan_movements(seconds, seed), setup.first_pts_us, seed)
-    rgb_view, event_view = _views(setup)
+    performance = Performance(plan_movements(seconds, seed), seed=seed)
+    film = Film(person or default_person(seed), performance, setup or Setup(), room=seed)
+    identity = Identity(session_id, f"synthetic_{seed}", source={"from": __name__, "licence": "Apache-2.0"})
+    truth_file = folder / TRUTH
+    return record(folder, film, identity, truth_file, seed=seed, seconds=seconds, fps=fps, progress=progress)
+
+
+def record(
+    folder: Path,
+    film: Film,
+    identity: Identity,
+    truth_file: Path,
+    *,
+    seed: int | tuple[int, ...],
+    seconds: float,
+    fps: float = 30.0,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> dict[str, Any]:
+    """Write the files of a session into `folder`, and the truth about it to `truth_file`; the manifest comes last.
+
+    Parameters
+    ----------
+    folder : Path
+        Created if needed; files in it are replaced.
+    film : Film
+        Who does what before which cameras.
+    identity : Identity
+        What the manifest says of it.
+    truth_file : Path
+        A JSON file.
+    seed : int or tuple of int
+        Of the noise of both cameras.
+    seconds, fps : float
+        Length of the RGB video, and its frames per second.
+    progress : callable, optional
+        Called with the pictures drawn so far and their number.
+
+    Returns
+    -------
+    dict
+        The truth.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    setup = film.setup
+    # a manifest says that the folder is complete: an old one must not stand while its files are replaced
+    try:
+        (folder / MANIFEST).unlink(missing_ok=True)
+    except OSError as err:
+        raise OutputError(f"{folder}: cannot be written: {os_reason(err)}; choose another --out DIR") from err
     n_frames = max(1, round(seconds * fps))
     pts_us = setup.first_pts_us + np.rint(np.arange(n_frames) * 1e6 / fps).astype(np.int64)
-    # whole blocks of the camera clock, placed so that its 24 bits run over in the middle of the video
-    base_us = (_WRAP_US - setup.offset_us - int(pts_us[n_frames // 2])) // _BLOCK_US * _BLOCK_US
+    base_us = setup.base_us
+    if base_us is None:
+        # whole blocks of the camera clock, placed so that its 24 bits run over in the middle of the video
+        base_us = (_WRAP_US - setup.offset_us - int(pts_us[n_frames // 2])) // _BLOCK_US * _BLOCK_US
     drift = 1 + setup.drift_ppm * 1e-6
     first_us = (_BLOCK_US - setup.offset_us) / drift  # the file's clock starts one block before its first event
     n_pictures = max(2, int(np.ceil((pts_us[-1] + setup.tail_us - first_us) * setup.simulate_fps * 1e-6)))
     picture_us = first_us + np.arange(n_pictures) * 1e6 / setup.simulate_fps
-    report = _counter(n_frames + n_pictures, progress)
+    count = _counter(n_frames + n_pictures, progress)
+    key = [seed] if isinstance(seed, int) else seed
 
-    noise = np.random.default_rng([seed, 4])
-    rgb = (to_srgb(p, noise, setup.image_noise) for p in report(film.pictures(pts_us, rgb_view, np.eye(3))))
-    write_video(folder / "rgb.mp4", rgb, (int(t) for t in pts_us))
-
-    sensor = Sensor(*setup.event_size, noise_hz=setup.background_hz)
-    drawn = report(film.pictures(picture_us, event_view, _LUMINANCE[:, None]))
-    grey = ((t, _log_picture(p, sensor)) for t, p in zip(setup.clock(picture_us, base_us), drawn, strict=True))
-    events = simulate_events(grey, sensor, np.random.default_rng([seed, 5]))
+    frames = film.rgb_frames(pts_us, np.random.default_rng([*key, 4]), count)
+    write_video(folder / "rgb.mp4", frames, (int(t) for t in pts_us))
+    events = film.events(picture_us, setup.clock(picture_us, base_us), np.random.default_rng([*key, 5]), count)
 
     exposure_us = pts_us[:, None] + np.array([-1, 1]) * (setup.exposure_us // 2)
     triggers = np.zeros(2 * n_frames, TRIGGER_DTYPE)
     triggers["t"] = np.rint(setup.clock(exposure_us.ravel(), base_us)).astype(np.int64)
     triggers["p"] = np.tile([1, 0], n_frames)
     names = {"camera_integrator_name": "au3dmm", "sensor_generation": "4.2", "serial_number": "00000000"}
-    write_evt3(folder / "events.raw", events, triggers, width=sensor.width, height=sensor.height, header_extra=names)
+    width, height = setup.event_size
+    write_evt3(folder / "events.raw", events, triggers, width=width, height=height, header_extra=names)
     write_bytes(folder / "rgb_timestamps.csv", timestamps_csv(pts_us, exposure_us).encode())
 
     truth = {
-        "session": session_id,
+        "session": identity.session_id,
         "simulated": True,
-        "seed": seed,
+        "seed": seed if isinstance(seed, int) else list(seed),
         "setup": asdict(setup),
         **_clock_truth(setup, pts_us, base_us, events, triggers),
-        **_film_truth(film, pts_us, rgb_view),
+        **_film_truth(film, pts_us),
     }
-    write_json(folder / TRUTH, truth)
-    write_bytes(folder / MANIFEST, manifest_toml(session_id, seed, fps, n_frames, setup).encode())
+    write_json(truth_file, truth)
+    optional = {"task": identity.task, "au": identity.au, "run": identity.run}
+    section = {
+        "subject_id": identity.subject_id,
+        "session_id": identity.session_id,
+        **{name: value for name, value in optional.items() if value is not None},
+        "simulated_events": True,
+    }
+    place = truth_file.name if truth_file.parent == folder else f"{truth_file.parent.name}/{truth_file.name}"
+    text = manifest_toml(section, setup, fps=fps, n_frames=n_frames, source=identity.source or {}, truth=place)
+    write_bytes(folder / MANIFEST, text.encode())
     return truth
 
 
-def _views(setup: Setup) -> tuple[View, View]:
-    """Return the RGB camera, and the event camera beside it, which is drawn at half its resolution.
-
-    Enlarging that picture again stands for the blur of its lens, as wide as a pixel, and takes a quarter of the time.
-    """
-    (width, height), (event_width, event_height) = setup.rgb_size, setup.event_size
-    place = np.array([0.0, -0.015, setup.distance_m])
-    rgb = View(width, height, focal_from_field_of_view(width, 60.0), place, np.eye(3))
-    beside = np.array([0.065, 0.02, 0.97 * setup.distance_m])
-    axes = look_at((0.0, -0.01, 0.0), beside, roll_rad=0.02)
-    event = View(event_width, event_height, 0.8 * event_width, beside, axes)
-    return rgb, event.scaled(0.5)
-
-
-def _log_picture(picture: NDArray[np.float32], sensor: Sensor) -> NDArray[np.float32]:
-    return enlarge_linear(np.log(picture[..., 0] + np.float32(_DARK)), (sensor.height, sensor.width))
-
-
-def _counter(
-    total: int, progress: Callable[[int, int | None], None] | None
-) -> Callable[[Iterator[NDArray[np.float32]]], Iterator[NDArray[np.float32]]]:
-    """Return a wrapper for iterators of pictures that tells `progress` how many went by in all of them."""
+def _counter(total: int, progress: Callable[[int, int | None], None] | None) -> Callable[[], None]:
+    """Return what counts pictures and tells `progress`."""
     done = 0
 
-    def counted(pictures: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    def count() -> None:
         nonlocal done
-        for picture in pictures:
-            yield picture
-            done += 1
-            if progress is not None:
-                progress(done, total)
+        done += 1
+        if progress is not None:
+            progress(done, total)
 
-    return counted
+    return count
 
 
 def _clock_truth(
@@ -222,10 +251,11 @@ def _clock_truth(
     }
 
 
-def _film_truth(film: _Film, pts_us: NDArray[np.int64], view: View) -> dict[str, Any]:
+def _film_truth(film: Film, pts_us: NDArray[np.int64]) -> dict[str, Any]:
     """Return who was filmed and what they did in each RGB frame; `core.camera.Pose` says what the pose means."""
-    alpha_au, turn, shift = film.moves(pts_us)
-    pose = view.head_pose(Rotation.from_rotvec(turn).as_matrix(), shift)
+    alpha_au, _, _ = film.moves(pts_us)
+    view = rgb_view(film.setup)
+    pose = film.pose(pts_us, view)
     bases = film.person.bases
     return {
         "basis": {"topology_hash": bases.topology_hash(), "landmark_hash": bases.landmark_hash()},
@@ -236,11 +266,18 @@ def _film_truth(film: _Film, pts_us: NDArray[np.int64], view: View) -> dict[str,
         "rotation_vector": Rotation.from_matrix(pose.rotation).as_rotvec().round(8).tolist(),
         "scale_px_per_m": pose.scale.round(6).tolist(),
         "translation_px": pose.translation.round(6).tolist(),
-        "movements": [
-            {"name": m.name, "start_us": _us(m.start_s, film), "end_us": _us(m.end_s, film)} for m in film.movements
-        ],
+        "movements": [_times(m, film.setup) for m in film.performance.movements],
+        "turns": [_times(t, film.setup) for t in film.performance.turns],
+        "beyond_basis": film.person.beyond_basis(),
     }
 
 
-def _us(t_s: float, film: _Film) -> int:
-    return round(t_s * 1e6) + film.first_pts_us
+def _times(move: Movement | Turn, setup: Setup) -> dict[str, Any]:
+    """Return when a movement starts, reaches its apex, leaves it and ends, us on the RGB clock."""
+    length = move.end_s - move.start_s
+    instants = (move.start_s, move.start_s + move.rise * length, move.end_s - move.fall * length, move.end_s)
+    keys = ("start_us", "apex_start_us", "apex_end_us", "end_us")
+    times = {key: round(t * 1e6) + setup.first_pts_us for key, t in zip(keys, instants, strict=True)}
+    if isinstance(move, Turn):
+        return {"name": move.name, **times, "rotation_vector": [round(v, 6) for v in move.rotation_vector]}
+    return {"name": move.name, **times, "peak": {unit: round(v, 4) for unit, v in move.peak.items()}}

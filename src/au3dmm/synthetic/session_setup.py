@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +38,16 @@ class Setup:
         Background events per second and pixel.
     distance_m : float
         From the RGB camera to the head.
+    rgb_place_m : (float, float)
+        How far the RGB camera stands to the right of the head and above it; it looks straight ahead from there
+        unless `rgb_target_m` says otherwise.
+    rgb_target_m : (float, float)
+        The place beside the head's origin (right, up) that it is aimed at.
+    event_place_m : (float, float)
+        The same of the event camera, which is aimed at the head.
+    base_us : int, optional
+        Where the clock of the event file starts, a multiple of 4096; None lets its 24 bits run over in the middle of
+        the video.
     """
 
     rgb_size: tuple[int, int] = (640, 480)
@@ -49,6 +61,10 @@ class Setup:
     image_noise: float = 1.2
     background_hz: float = 0.05
     distance_m: float = 0.42
+    rgb_place_m: tuple[float, float] = (0.0, -0.015)
+    rgb_target_m: tuple[float, float] = (0.0, -0.015)
+    event_place_m: tuple[float, float] = (0.065, 0.02)
+    base_us: int | None = None
 
     def clock(self, t_rgb_us: NDArray[np.number], base_us: int) -> NDArray[np.float64]:
         """Turn RGB times into times of the event camera, us; `base_us` is where its file's clock starts."""
@@ -76,43 +92,62 @@ def timestamps_csv(pts_us: NDArray[np.int64], exposure_us: NDArray[np.int64]) ->
     return text.getvalue()
 
 
-def manifest_toml(session_id: str, seed: int, fps: float, n_frames: int, setup: Setup) -> str:
-    """Return the text of `session.toml`."""
-    return f"""\
-# a synthetic session: a rendered head, simulated events; the truth is in {TRUTH}
-schema_version = 1
+def manifest_toml(
+    session: Mapping[str, str | int | bool],
+    setup: Setup,
+    *,
+    fps: float,
+    n_frames: int,
+    source: Mapping[str, str | int | float],
+    truth: str,
+) -> str:
+    """Return the text of `session.toml`.
 
-[session]
-subject_id = "synthetic_{seed}"
-session_id = "{session_id}"
-simulated_events = true
+    Parameters
+    ----------
+    session, source : mapping
+        The sections of these names.
+    setup : Setup
+        How it was recorded.
+    fps : float
+        RGB frames per second.
+    n_frames : int
+        RGB frames.
+    truth : str
+        Where the truth lies, for the comment.
+    """
+    rgb: dict[str, str | int | float | bool] = {
+        "file": "rgb.mp4",
+        "timestamps": "rgb_timestamps.csv",
+        "timestamp_convention": "exposure_midpoint",
+        "clock": "rgb",
+        "width": setup.rgb_size[0],
+        "height": setup.rgb_size[1],
+        "frames": n_frames,
+        "median_interval_us": round(1e6 / fps),
+        "variable_frame_rate": False,
+        "exposure_us": setup.exposure_us,
+    }
+    events = {
+        "file": "events.raw",
+        "format": "EVT3",
+        "sensor": "simulated",
+        "width": setup.event_size[0],
+        "height": setup.event_size[1],
+    }
+    sync = {
+        "method": "trigger",
+        "trigger_id": 0,
+        "rising_edge": "exposure_start",
+        "falling_edge": "exposure_end",
+    }
+    sections = {"session": session, "rgb": rgb, "events": events, "sync": sync, "source": source}
+    lines = [f"# a synthetic session: a rendered head, simulated events; the truth is in {truth}", "schema_version = 1"]
+    for name, values in sections.items():
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
 
-[rgb]
-file = "rgb.mp4"
-timestamps = "rgb_timestamps.csv"
-timestamp_convention = "exposure_midpoint"
-clock = "rgb"
-width = {setup.rgb_size[0]}
-height = {setup.rgb_size[1]}
-frames = {n_frames}
-median_interval_us = {round(1e6 / fps)}
-variable_frame_rate = false
-exposure_us = {setup.exposure_us}
 
-[events]
-file = "events.raw"
-format = "EVT3"
-sensor = "simulated"
-width = {setup.event_size[0]}
-height = {setup.event_size[1]}
-
-[sync]
-method = "trigger"
-trigger_id = 0
-rising_edge = "exposure_start"
-falling_edge = "exposure_end"
-
-[source]
-from = "au3dmm.synthetic.session"
-licence = "Apache-2.0"
-"""
+def _toml(value: object) -> str:
+    # JSON's strings and numbers are TOML's, for the plain values that stand here
+    return json.dumps(value, ensure_ascii=False)

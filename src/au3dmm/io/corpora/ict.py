@@ -68,7 +68,7 @@ def read_ict(
     SchemaError
         If files are missing, damaged or of another topology.
     """
-    arrays, source = _from_folder(path, progress) if path.is_dir() else _from_npz(path)
+    arrays, source = _from_folder(path, progress) if path.is_dir() else read_ict_npz(path)
     return sample_corpus(
         _face_model(path, arrays),
         n_subjects,
@@ -98,19 +98,19 @@ def _face_model(path: Path, arrays: dict[str, NDArray[Any]]) -> FaceModel:
         faces=faces,
         identity=identity,
         expressions=shapes[used],
-        labels=[_labels(name) for name in chosen],
+        labels=[action_unit_labels(name) for name in chosen],
         speech=[i for i, name in enumerate(chosen) if name.startswith(("mouth", "jaw"))],
-        embedding=_embedding(path, faces, arrays["lmk68"].astype(np.int64)),
+        embedding=landmark_embedding(path, faces, arrays["lmk68"].astype(np.int64)),
         needs={chosen.index(a): chosen.index(b) for a, b in _CORRECTS.items() if a in chosen and b in chosen},
     )
 
 
-def _labels(name: str) -> tuple[str, ...]:
+def action_unit_labels(name: str) -> tuple[str, ...]:
     """Return the action units of an expression.
 
     Examples
     --------
-    >>> _labels("mouthSmile_L"), _labels("jawOpen"), _labels("mouthLeft")
+    >>> action_unit_labels("mouthSmile_L"), action_unit_labels("jawOpen"), action_unit_labels("mouthLeft")
     (('AU12_left',), ('AU26',), ())
     """
     base, _, side = name.partition("_")
@@ -120,7 +120,14 @@ def _labels(name: str) -> tuple[str, ...]:
     return (unit + {"L": "_left", "R": "_right"}.get(side, ""),)
 
 
-def _embedding(path: Path, faces: NDArray[np.int32], vertices: NDArray[np.int64]) -> LandmarkEmbedding:
+def landmark_embedding(path: Path, faces: NDArray[np.int32], vertices: NDArray[np.int64]) -> LandmarkEmbedding:
+    """Return the embedding of landmarks (68,) that are vertices of triangles (F, 3); `path` is named in errors.
+
+    Raises
+    ------
+    SchemaError
+        If there are not 68, or one lies on no triangle.
+    """
     owner = {int(v): f for f in range(len(faces) - 1, -1, -1) for v in faces[f]}
     lost = [int(v) for v in vertices if int(v) not in owner]
     if len(vertices) != N_LANDMARKS or lost:
@@ -131,7 +138,14 @@ def _embedding(path: Path, faces: NDArray[np.int32], vertices: NDArray[np.int64]
     return LandmarkEmbedding(index, (faces[index] == vertices[:, None]).astype(np.float64))
 
 
-def _from_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def read_ict_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    """Read the npz of ICT-FaceKit: its arrays by name, and what to call the source.
+
+    Raises
+    ------
+    SchemaError
+        If it is not one.
+    """
     arrays = read_npz(path)
     shapes = {"neutral": 2, "tri": 2, "identity": 3, "expression": 3, "names": 1, "lmk68": 1}
     missing = [name for name in shapes if name not in arrays]
