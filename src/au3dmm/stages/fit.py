@@ -16,7 +16,6 @@ from au3dmm.core.camera import from_plane, principal_point, to_plane
 from au3dmm.core.fitting import ExpressionFit, fit_expression, landmark_weights
 from au3dmm.core.landmarks import eye_distance
 from au3dmm.errors import FitError, SchemaError
-from au3dmm.io.bases import basis_metadata, read_bases
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import (
@@ -29,7 +28,7 @@ from au3dmm.io.tables import (
     word_array,
     write_table,
 )
-from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
+from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks, read_basis_at_landmarks
 
 READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
@@ -64,11 +63,11 @@ def run(
         If an input is not what it should be, or the identity was made with another basis.
     """
     track = read_landmark_track(landmarks)
-    model = read_bases(bases)
-    basis = basis_metadata(bases, model)
+    model = read_basis_at_landmarks(bases)
+    basis = model.metadata
     neutral = _read_neutral(identity, basis)
     settings = camera_settings(params, track, read_session(session))
-    template, _, components = model.landmarks()
+    template, components = model.template, model.components_au
     plane, fittable = plane_landmarks(params, track, template)
     status = list(track.status)
     for row in np.flatnonzero(track.usable & ~fittable):
@@ -93,7 +92,7 @@ def run(
         )
         if progress:
             progress(start + len(part), len(rows))
-    table, summary = _coefficients_table(track, rows, blocks, status, params, model.k_au)
+    table, summary = _coefficients_table(track, rows, blocks, status, params, len(components))
     metadata = {
         "stage": "fit",
         "params": params.model_dump(mode="json"),

@@ -16,11 +16,10 @@ from au3dmm.core.fitting import CameraSettings, fit_expression, fit_neutral, lan
 from au3dmm.core.landmarks import eye_distance
 from au3dmm.core.neutral import NeutralSearch, find_neutral
 from au3dmm.errors import FitError, SchemaError
-from au3dmm.io.bases import basis_metadata, read_bases
 from au3dmm.io.landmark_table import read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
-from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks
+from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks, read_basis_at_landmarks
 
 READS = ("sessions:session", "sessions:camera", "sessions:landmarks", "bases")
 WRITES = ("identity",)
@@ -68,8 +67,8 @@ def run(
     SchemaError
         If an input is not what it should be, or the recordings are of different people.
     """
-    model = read_bases(bases)
-    template, components_id, components_au = model.landmarks()
+    model = read_basis_at_landmarks(bases)
+    template, components_id, components_au = model.template, model.components_id, model.components_au
     clips = []
     for done, (manifest, table) in enumerate(zip(sessions, landmarks, strict=True)):
         clips.append(_read_clip(manifest, table, params, template))
@@ -135,7 +134,7 @@ def run(
     rmse_iod = rmse_px / eye_distance(seen[used])
     places = [(clip.session_id, int(i)) for clip in seen_clips for i in clip.frame_index]
     frames = [{"session_id": places[row][0], "frame_index": places[row][1]} for row in used]
-    schema = identity_schema(model.k_id)
+    schema = identity_schema(len(components_id))
     table = pa.Table.from_arrays(
         [
             pa.array(subjects),
@@ -169,7 +168,7 @@ def run(
         "stage": "identity",
         "params": params.model_dump(mode="json"),
         **(stamp or {}),
-        "basis": basis_metadata(bases, model),
+        "basis": model.metadata,
         "camera": camera_metadata(settings),
         "landmark_scheme": "ibug68",
         "units": "alpha in standard deviations; landmarks and offsets m, y up, z towards the camera; rmse px",
