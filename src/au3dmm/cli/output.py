@@ -122,6 +122,11 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
     if stage == "frames":
         outside = f", {summary['no_events']} without events" if summary["no_events"] else ""
         return f"{n} event frames of {summary['width']} x {summary['height']}{outside}"
+    if stage == "consolidate":
+        rest = {word.replace("_", " "): summary[word] for word in ("no_events", "failed") if summary.get(word)}
+        others = "".join(f", {count} {word}" for word, count in rest.items())
+        n, ok = summary["rows"], summary["rows_ok"]
+        return f"{n} rows, {ok} with values, from {counted(summary['ok'], 'session')}{others}"
     if stage == "clock_picture":
         return f"the evidence for the clock ({summary['kind']})"
     return ", ".join(f"{value} {key}" for key, value in summary.items())
