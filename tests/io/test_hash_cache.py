@@ -59,7 +59,10 @@ def test_a_cache_survives_a_round_trip(file, tmp_path):
     assert read_cache(tmp_path / "hashes.json").entries == cache.entries != {}
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 1, "hashes": []}', '{"version": 1, "hashes": {"a": [1]}}', "{"])
+DAMAGED = ["", "[]", '{"version": 1, "hashes": []}', '{"version": 1, "hashes": {"a": [1]}}', "{"]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_a_damaged_cache_is_empty(tmp_path, text):
     (tmp_path / "hashes.json").write_text(text)
     assert read_cache(tmp_path / "hashes.json").entries == {}

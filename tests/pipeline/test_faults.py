@@ -185,6 +185,13 @@ def test_raw_folders_that_nobody_can_write_to_are_enough(bench, quiet, tmp_path)
     }
 
 
+def test_a_run_that_can_write_nowhere_says_so_in_one_line(bench, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".state").write_text("in the way")
+    with pytest.raises(OutputError, match=r"cannot be written: Not a directory; choose another folder with --out DIR"):
+        here(bench, tmp_path / "run")
+
+
 @pytest.mark.parametrize("by_s", [-86_400, 31_536_000])
 def test_a_clock_that_jumps_changes_nothing(bench, quiet, monkeypatch, by_s):
     seconds, nanoseconds, calls = time.time, time.time_ns, []

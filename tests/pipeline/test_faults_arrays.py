@@ -2,14 +2,13 @@
 
 import json
 import multiprocessing
-import shutil
 import threading
 
 import pytest
 
 from au3dmm.api import RunOptions, run_dataset
 from au3dmm.errors import BusyError
-from au3dmm.io.atomic import folder_lock, patient_lock
+from au3dmm.io.atomic import file_lock, folder_lock, patient_lock
 from au3dmm.io.hash_cache import HashCache, read_cache, write_cache
 from au3dmm.pipeline.failure import read_failure
 from fault_runs import Bench, row_counts
@@ -45,6 +44,14 @@ def test_what_a_job_of_an_array_did_not_do_is_told_when_all_is_put_together(benc
     result = label(bench, tmp_path / "run", first="consolidate")
     assert (result.exit_code, set(result.states.values())) == (0, {"labelled"})
     assert set(row_counts(tmp_path / "run")) == {name(i, j) for i in (0, 1) for j in (0, 1)}
+
+
+def test_stages_can_be_shared_between_jobs_and_each_says_that_it_is_done(bench, tmp_path):
+    for first, last in (("bases", "bases"), (None, "detect"), ("identity", "fit"), ("sync", None)):
+        result = label(bench, tmp_path / "run", first=first, last=last)
+        assert (result.exit_code, result.failures) == (0, ())
+    assert len(row_counts(tmp_path / "run")) == 4
+    assert not any(label(bench, tmp_path / "run").ran.values())
 
 
 def test_a_session_that_killed_the_workers_of_a_job_is_named_by_the_others(bench, tmp_path):
@@ -92,8 +99,10 @@ def test_a_run_waits_for_the_one_that_puts_the_dataset_together(bench, tmp_path)
     assert len(row_counts(out)) == 4
 
 
-def test_a_lock_that_is_kept_too_long_is_told(tmp_path):
-    with folder_lock(tmp_path), pytest.raises(BusyError, match="another au3dmm"), patient_lock(tmp_path, 0.1):
+def test_a_lock_that_is_kept_too_long_is_told_and_none_is_left(tmp_path):
+    path = tmp_path / "failures.jsonl"
+    with file_lock(path), pytest.raises(BusyError, match="another au3dmm"), patient_lock(path, 0.1):
         pass
-    with patient_lock(tmp_path, 0.1):
-        shutil.rmtree(tmp_path)
+    with patient_lock(path, 0.1):
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())

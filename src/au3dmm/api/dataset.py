@@ -97,7 +97,7 @@ def run_dataset(
                 )
                 progress = job.run()
         # the jobs of an array end at any time: the last to write knows what all of them left
-        with patient_lock(setup.run.state):
+        with patient_lock(setup.run.failures):
             failures = (*setup.broken, *progress.failures.values(), *_known_failures(setup, progress))
             write_failures(setup.run.failures, as_rows(failures, setup.dataset.folder))
         states = {**{f.session_id: "failed" for f in setup.broken}, **progress.states}

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib.metadata
+import logging
 import os
 import queue
 import time
@@ -17,6 +18,8 @@ from au3dmm.executors.base import Job, Outcome
 
 _CONNECT_S = 5.0
 _LOOK_S = 0.5
+_COUNT_S = 2.0
+_ALONE_S = 60.0
 
 
 class DaskExecutor:
@@ -53,6 +56,8 @@ class DaskExecutor:
                     processes=True,
                     memory_limit="auto" if memory_limit is None else memory_limit,
                     host="127.0.0.1",
+                    silence_logs=logging.CRITICAL,  # what happens to jobs is told by who gave them out
+                    preload=["au3dmm.executors.dask_worker"],
                     dashboard_address="127.0.0.1:0",  # None still opens a port, and always the same one
                 )
             self._client: Any = distributed.Client(self._cluster or address, timeout=_CONNECT_S, set_as_default=False)
@@ -68,6 +73,7 @@ class DaskExecutor:
             else:
                 os.environ["OMP_NUM_THREADS"] = threads
         self._where = address or "dask"
+        self._counted = self._alive = time.monotonic()
         try:
             self.n_workers = self._check_workers(shared)
         except BaseException:
@@ -96,7 +102,30 @@ class DaskExecutor:
                     f"executor {self._where}: worker {worker} cannot see {shared}; workers need the dataset under the"
                     " same path, on a file system that they share"
                 )
-        return max(1, sum(self._client.nthreads().values()))
+        threads = self._client.nthreads()
+        for worker, n in sorted(threads.items()):
+            if n > 1:
+                raise ConfigError(
+                    f"executor {self._where}: worker {worker} runs {n} jobs at once in one process, which they are not"
+                    " made for; start it with --nthreads 1, and --nworkers N for N of them"
+                )
+        return max(1, len(threads))
+
+    def _count_workers(self) -> None:
+        """Workers come and go; our own are back within seconds, or never."""
+        now = time.monotonic()
+        if now - self._counted < _COUNT_S:
+            return
+        self._counted = now
+        try:
+            n = len(self._client.nthreads())
+        except (OSError, TimeoutError):  # that the scheduler is gone is told elsewhere
+            return
+        self.n_workers = max(1, n)
+        if n:
+            self._alive = now
+        elif self._cluster is not None and now - self._alive > _ALONE_S:
+            raise ExecutorError("executor dask: all workers are gone; run the same command again, with fewer workers")
 
     def submit(self, job: Job) -> None:
         """Send a job to the scheduler."""
@@ -111,6 +140,7 @@ class DaskExecutor:
     def wait(self, timeout_s: float) -> list[Outcome]:
         """Return what ended; also sees that the scheduler is still there."""
         until = time.monotonic() + timeout_s
+        self._count_workers()
         while self._is_connected():
             left = max(0.0, min(_LOOK_S, until - time.monotonic()))
             try:

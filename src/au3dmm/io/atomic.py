@@ -111,34 +111,6 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def patient_lock(folder: Path, patience_s: float = 60.0) -> Iterator[None]:
-    """Hold `folder_lock`; while another process holds it, wait. For files that many runs write for a moment.
-
-    Raises
-    ------
-    BusyError
-        If it is still held after `patience_s`.
-    OutputError
-        If the folder cannot be written.
-    """
-    until = time.monotonic() + patience_s
-    while True:
-        lock = folder_lock(folder)
-        try:
-            lock.__enter__()
-        except BusyError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_LOOK_S)
-            continue
-        break
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
-
-
-@contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file that is to be written, and may not exist yet; leaves nothing behind.
 
@@ -158,6 +130,34 @@ def file_lock(path: Path) -> Iterator[None]:
             finally:
                 _remove(lock)
             return
+
+
+@contextmanager
+def patient_lock(path: Path, patience_s: float = 60.0) -> Iterator[None]:
+    """Hold `file_lock`; while another process holds it, wait. For files that many runs write, each for a moment.
+
+    Raises
+    ------
+    BusyError
+        If it is still held after `patience_s`.
+    OutputError
+        If its folder cannot be written.
+    """
+    until = time.monotonic() + patience_s
+    while True:
+        lock = file_lock(path)
+        try:
+            lock.__enter__()
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_LOOK_S)
+            continue
+        break
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
 
 
 @contextmanager

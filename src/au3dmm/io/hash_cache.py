@@ -121,6 +121,6 @@ def write_cache(path: Path, cache: HashCache) -> None:
     news = cache.news()
     if not news:
         return
-    with patient_lock(path.parent):
+    with patient_lock(path):
         entries = {**read_cache(path).entries, **news}
         write_bytes(path, json.dumps({"version": _VERSION, "hashes": entries}).encode())

@@ -145,10 +145,11 @@ class DatasetRun:
         return self.progress
 
     def _loop(self, subjects: Iterator[_Subject]) -> None:
-        at_most = self._executor.n_workers if self._executor.n_workers == 1 else 2 * self._executor.n_workers
         told = time.monotonic()
         more = True
         while more or self._ready or self._flying:
+            n = self._executor.n_workers  # of a cluster, workers come and go
+            at_most = n if n == 1 else 2 * n
             # plan as work is needed: the first tasks start before thousands of sessions have been looked at
             while more and len(self._ready) < at_most and not self.progress.stopped:
                 subject = next(subjects, None)
@@ -282,7 +283,9 @@ class DatasetRun:
         """A worker died of a task: it is tried once more, as the reason may have been another's hunger for memory."""
         with suppress(OSError):
             (running_folder(self.planner.run, self._run_id) / f"{order.key}.json").unlink(missing_ok=True)
-        if order.key not in self._died and not self.progress.stopped:
+        if self.progress.stopped:  # who stops a run may well end its workers, too: it is not done, and not a failure
+            return
+        if order.key not in self._died:
             self._died.add(order.key)
             self._tell(event="message", level="warning", text=f"{order.key}: its worker was {how}; trying once more")
             heapq.heappush(self._ready, (len(_PRIORITY), next(self._count), order))

@@ -72,6 +72,11 @@ def attempt_mark(session: Session, step_mark: str) -> str:
 
 def failure_of(err: BaseException, *, session_id: str, subject_id: str, path: Path, stage: str, mark: str) -> Failure:
     """Turn an exception into a failure."""
+    # a reader that found no memory says that it cannot read the file, which is sound
+    cause: BaseException | None = err
+    while cause is not None and not isinstance(cause, MemoryError):
+        cause = cause.__cause__
+    err = cause or err
     foreseen = isinstance(err, Au3dmmError | MemoryError)
     message = " ".join(str(err).split()) or type(err).__name__
     if isinstance(err, MemoryError):

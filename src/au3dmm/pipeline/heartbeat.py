@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from au3dmm.errors import OutputError, os_reason
 from au3dmm.io.run_folder import RunFolder
 
 _EVERY_S = 1.0
@@ -87,7 +88,12 @@ def stop_file(run: RunFolder, run_id: str) -> Path:
 def signs_of_life(run: RunFolder, run_id: str) -> Iterator[None]:
     """Make the folder that a run's tasks use; at the end tell those that still run to stop."""
     folder = running_folder(run, run_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise OutputError(
+            f"{run.path}: cannot be written: {os_reason(err)}; choose another folder with --out DIR"
+        ) from err
     try:
         yield
     finally:
@@ -97,7 +103,8 @@ def signs_of_life(run: RunFolder, run_id: str) -> Iterator[None]:
 
 def tell_to_stop(run: RunFolder, run_id: str) -> None:
     """Let every task of a run stop at its next event."""
-    stop_file(run, run_id).touch()
+    with suppress(OSError):  # on a full disk, tasks stop by themselves
+        stop_file(run, run_id).touch()
 
 
 def remove_signs(run: RunFolder, run_id: str) -> None:

@@ -158,7 +158,13 @@ class Planner:
         ledger, failed = Ledger(folder / LEDGER, ORDER), read_failure(folder)
         chosen = {*self.selection.stages, *PICTURES}
         due = [(step, step.why(ledger)) for step in steps]
-        missing = tuple(step.name for step, why in due if why is not None and step.name not in chosen)
+        # what comes after the last chosen stage may be as it is
+        last = max((ORDER.index(name) for name in self.selection.stages if name in ORDER), default=len(ORDER))
+        missing = tuple(
+            step.name
+            for step, why in due
+            if why is not None and step.name not in chosen and ORDER.index(step.name) < last
+        )
         wanted = tuple(
             (step, why or "--force")
             for step, why in due

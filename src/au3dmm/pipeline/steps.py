@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,6 +132,7 @@ def session_steps(
     """
     files = output_files(folder, params)
     marks = {"bases": inputs.bases_mark}
+    input_mark = cache(session.input_fingerprint)  # several stages read the same part
     if shared is not None:
         files["identity"], marks["identity"] = shared.path, shared.mark
     for name, module in {**STAGES, **PICTURES}.items():
@@ -143,7 +145,7 @@ def session_steps(
             read = {"detector": inputs.detector_mark} if name == "detect" else {}
             for entry in module.READS:
                 kind, _, part = entry.partition(":")
-                read[entry] = session.input_fingerprint(part) if kind == "session" else marks[kind]
+                read[entry] = input_mark(part) if kind == "session" else marks[kind]
             paths: dict[str, Any] = {entry: files.get(entry) for entry in module.READS if ":" not in entry}
             paths |= {"session": session.path} if any(e.startswith("session:") for e in module.READS) else {}
             paths |= {"bases": inputs.bases} if "bases" in paths else {}
