@@ -278,7 +278,7 @@ def test_a_damaged_event_file_is_told_in_the_result_and_in_the_labels(tiny_sessi
         f.write(b"\x05")
     result = au3dmm.label_session(copy, out=tmp_path / "out")
     (warning,) = [text for text in result.warnings if "damaged" in text]
-    assert "1 truncated" in warning
+    assert "1 byte cut off at its end" in warning
     table = au3dmm.read_labels(result.labels)
     assert json.loads(table.schema.metadata[b"au3dmm"])["event_file"]["truncated"] is True
 

@@ -17,7 +17,8 @@ from au3dmm.cli.output import aligned
 from run_folder import write_run
 
 COMMANDS = [
-    *("label", "init", "validate", "inspect", "events", "fit-bases", "assets", "doctor", "weights", "schema", "synth")
+    *("label", "run", "init", "validate", "export", "forget", "inspect", "events"),
+    *("fit-bases", "assets", "doctor", "weights", "schema", "synth"),
 ]
 HEAVY = ("numpy", "scipy", "numba", "pyarrow", "cv2", "av", "torch", "pydantic", "rich", "ai_edge_litert")
 

@@ -223,9 +223,72 @@ def test_shards_make_the_whole(dataset, done):
         label(dataset, RunOptions(executor="serial", shard=(3, 2)))
 
 
-def test_a_limit_takes_the_first_sessions(dataset):
-    result = label(dataset, RunOptions(executor="serial", limit=1))
-    assert result.states == {"S000_0": "labelled"}
+def test_a_limit_takes_the_first_sessions_and_leaves_what_was_put_together(copy):
+    before = contents(copy / RUN)
+    result = label(copy, RunOptions(executor="serial", limit=1))
+    assert result.states == {"S000_0": "up to date", "S000_1": "up to date"}, "whole subjects, or identity would change"
+    assert result.consolidated is None
+    assert contents(copy / RUN) == before
+
+
+def test_only_what_this_pipeline_made_is_put_together(copy):
+    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 3.0})
+    run_dataset(copy, pipeline=params, options=RunOptions(executor="serial", shard=(1, 2)))
+    last = run_dataset(copy, pipeline=params, options=RunOptions(executor="serial", first="consolidate"))
+    assert last.states == {"S000_0": "labelled", "S000_1": "labelled", "S001_0": "not done", "S001_1": "not done"}
+    assert last.exit_code == 3
+    assert set(au3dmm.read_labels(copy)["session_id"].to_pylist()) == {"S000_0", "S000_1"}
+
+
+def test_a_broken_manifest_with_another_s_name_costs_it_nothing(copy):
+    twin = copy / "other" / "S000_0"
+    twin.mkdir(parents=True)
+    (twin / "session.toml").write_text("no manifest")
+    result = label(copy)
+    assert result.exit_code == 3
+    assert result.states == {
+        "S000_0": "up to date", "S000_1": "up to date", "S001_0": "up to date", "S001_1": "up to date",
+        "other/S000_0": "failed",
+    }  # fmt: skip
+    assert len(au3dmm.read_labels(copy)) == 96
+
+
+def test_a_video_that_is_gone_is_known_to_every_part_of_an_array(copy):
+    (copy / "rawdata/S000_1/rgb.mp4").unlink()
+    assert label(copy, RunOptions(executor="serial", shard=(1, 2))).exit_code == 3
+    assert label(copy, RunOptions(executor="serial", shard=(2, 2))).exit_code == 0
+    assert "S000_1" in (copy / RUN / "failures.jsonl").read_text()
+    last = label(copy, RunOptions(executor="serial", first="consolidate"))
+    assert (last.exit_code, last.states["S000_1"]) == (3, "failed")
+
+
+def test_a_failure_does_not_outlive_what_it_was_of(copy):
+    good = (copy / "rawdata/S000_1/events.raw").read_bytes()
+    kept = (copy / RUN / "sessions/S000_1/landmarks.parquet").read_bytes()
+    replace_file(copy / "rawdata/S000_1/events.raw", b"")
+    (copy / RUN / "sessions/S000_1/landmarks.parquet").unlink()
+    assert label(copy).exit_code == 3
+    replace_file(copy / "rawdata/S000_1/events.raw", good)
+    (copy / RUN / "sessions/S000_1/landmarks.parquet").write_bytes(kept)
+    assert label(copy).exit_code == 0
+    assert not list((copy / RUN).rglob("failure.json"))
+
+
+def test_a_subject_of_which_something_was_not_asked_for_is_left_as_it_is(copy):
+    (copy / RUN / "sessions/S000_1/landmarks.parquet").unlink()
+    identity = (copy / RUN / "subjects/S000/identity.parquet").read_bytes()
+    result = label(copy, RunOptions(executor="serial", first="identity"))
+    assert {result.states[name] for name in ("S000_0", "S000_1")} == {"not done"}
+    assert (copy / RUN / "subjects/S000/identity.parquet").read_bytes() == identity
+
+
+def test_who_has_withdrawn_stays_out_of_runs_elsewhere(copy, tmp_path):
+    from au3dmm.io.withdrawn import add_withdrawn
+
+    add_withdrawn(copy / "derivatives/au3dmm", "S001")
+    result = label(copy, out=tmp_path / "elsewhere")
+    assert set(result.states) == {"S000_0", "S000_1"}
+    assert set(result.excluded) == {"S001_0", "S001_1"}
 
 
 def test_two_runs_at_once_do_not_collide(dataset, done):

@@ -70,6 +70,10 @@ def _place(relative: str, folder: Path, chosen: re.Pattern[str] | None) -> Key |
     if chosen is None:
         whose = _SUBJECT.fullmatch(folder.parent.name) and _TASK.fullmatch(folder.name)
         return _key(folder.parent.name, folder.name) if whose else None
+    if missing := {"subject", "session"} - set(chosen.groupindex):
+        raise ConfigError(
+            f"--rgb: {{{min(missing)}}} is missing in it; expected a pattern like '2D/{{subject}}/{{session}}'"
+        )
     match = chosen.fullmatch(relative.rpartition("/")[0])
     return None if match is None else _key(match["subject"], match["session"])
 

@@ -24,8 +24,7 @@ from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.session import Session
 from au3dmm.pipeline.dataset_run import DatasetRun, Event, Progress
 from au3dmm.pipeline.failure import Failure, as_rows, read_failure, within
-from au3dmm.pipeline.plan import SESSION_STAGES, Planner
-from au3dmm.pipeline.steps import output_files
+from au3dmm.pipeline.plan import RUN_STAGES, SESSION_STAGES, Planner
 from au3dmm.report.dataset_card import write_dataset_card
 from au3dmm.report.dataset_page import write_dataset_page
 from au3dmm.stages import consolidate
@@ -86,25 +85,30 @@ def run_dataset(
     with remembered_hashes(read_cache(cache_file)) as hashes:
         model = read_bases(setup.bases)
         planner = setup.planner(bases_fingerprint(setup.bases))
-        progress, n_workers = Progress(), 1
+        progress = Progress()
         if setup.sessions and set(setup.stages) & set(SESSION_STAGES):
             _check_weights(planner, setup.sessions)
-            with _executor(setup) as executor:
-                n_workers = executor.n_workers
-                weights = str(options.weights or "")
-                job = DatasetRun(
-                    planner, setup.sessions, executor, hashes, device=options.device, weights=weights, on_event=on_event
-                )
-                progress = job.run()
+            progress = DatasetRun(
+                planner,
+                setup.sessions,
+                _executor(setup),
+                hashes,
+                device=options.device,
+                weights=str(options.weights or ""),
+                on_event=on_event,
+            ).run()
         # the jobs of an array end at any time: the last to write knows what all of them left
         with patient_lock(setup.run.failures):
             failures = (*setup.broken, *progress.failures.values(), *_known_failures(setup, progress))
             write_failures(setup.run.failures, as_rows(failures, setup.dataset.folder))
-        states = {**{f.session_id: "failed" for f in setup.broken}, **progress.states}
+        # what cannot be read is told once, by the first part, and not by those who learn a basis
+        mine = setup.stages != ("bases",) and (options.shard is None or options.shard[0] == 1)
+        states = {**({f.session_id: "failed" for f in setup.broken} if mine else {}), **progress.states}
         if setup.stages == ("consolidate",):
-            states |= _states_on_disk(setup, failures)
+            progress.states |= _states_on_disk(setup, setup.planner(planner.bases_mark, RUN_STAGES), failures)
+            states |= progress.states
         consolidated = None
-        if "consolidate" in setup.stages and options.shard is None and not progress.stopped:
+        if setup.consolidates and not progress.stopped:
             consolidated = _when_free(lambda: _consolidate(setup, progress, failures, tell))
         write_cache(cache_file, hashes)
     return DatasetResult(
@@ -120,7 +124,7 @@ def run_dataset(
         ran=progress.ran,
         warnings=progress.warnings,
         basis={"path": str(setup.bases), "kind": model.info.get("basis_kind", "user")},
-        n_workers=n_workers,
+        n_workers=progress.n_workers,
     )
 
 
@@ -153,7 +157,7 @@ def plan_dataset(
                 planned += some
                 subjects |= {} if why is None else {subject_id: why}
         again = None
-        if "consolidate" in setup.stages and setup.options.shard is None:
+        if setup.consolidates:
             busy = subjects or any(one.why for one in planned)
             again = "sessions will change" if busy else _why_consolidate(setup, planned)
     return DatasetPlan(
@@ -224,7 +228,7 @@ def _executor(setup: DatasetSetup) -> Iterator[Executor]:
 def _known_failures(setup: DatasetSetup, progress: Progress) -> Iterator[Failure]:
     """Find what earlier runs could not do, of sessions that this one did not touch."""
     for session in setup.all:
-        if session.session_id in progress.states:
+        if progress.states.get(session.session_id, "not done") != "not done":
             continue
         for folder in (setup.run.session(session.session_id), setup.run.subject(session.subject_id)):
             failure = read_failure(folder)
@@ -240,23 +244,26 @@ def _known_failures(setup: DatasetSetup, progress: Progress) -> Iterator[Failure
                 break
 
 
-def _states_on_disk(setup: DatasetSetup, failures: Sequence[Failure]) -> dict[str, str]:
-    """Say of each session how earlier runs left it."""
-    failed = {failure.session_id for failure in failures}
-    return {
-        s.session_id: "failed" if s.session_id in failed else "labelled" if _is_labelled(setup, s) else "not done"
-        for s in setup.sessions
+def _states_on_disk(setup: DatasetSetup, planner: Planner, failures: Sequence[Failure]) -> dict[str, str]:
+    """Say of each session how earlier runs left it: what is not as this pipeline makes it is not done."""
+    failed = {failure.session_id: failure.stage for failure in failures}
+    states = {
+        session.session_id: "failed" if session.session_id in failed else "labelled" for session in setup.sessions
     }
-
-
-def _is_labelled(setup: DatasetSetup, session: Session) -> bool:
-    name = "labels" if session.manifest.events is not None else "coefficients"
-    return output_files(setup.run.session(session.session_id), setup.params)[name].is_file()
+    for subject_id in sorted({session.subject_id for session in setup.sessions}):
+        # who has no landmarks is not in the pool
+        mine = [s for s in setup.sessions if s.subject_id == subject_id and failed.get(s.session_id) != "detect"]
+        planned, identity_why = _plan_subject(planner, mine)
+        for one in planned:
+            if states[one.session_id] == "labelled" and (one.why or identity_why or one.failure):
+                states[one.session_id] = "not done"
+    return states
 
 
 def _entries(setup: DatasetSetup, failures: Sequence[Failure], states: dict[str, str]) -> list[Entry]:
     folder = setup.dataset.folder
-    why = {failure.session_id: within(f"{failure.stage}: {failure.message}", folder) for failure in failures}
+    broken = {failure.session_id for failure in setup.broken}
+    why = {f.session_id: within(f"{f.stage}: {f.message}", folder) for f in failures if f.session_id not in broken}
     entries = [
         Entry(None, setup.run.session(f.session_id), within(f.message, folder), f.session_id) for f in setup.broken
     ]
@@ -264,9 +271,7 @@ def _entries(setup: DatasetSetup, failures: Sequence[Failure], states: dict[str,
         name = session.session_id
         failure = why.get(name)
         # a job of an array that was killed, or did not begin, has left nothing
-        if failure is None and (
-            states.get(name) == "not done" or (name not in states and not _is_labelled(setup, session))
-        ):
+        if failure is None and states.get(name) == "not done":
             failure = "not done yet"
         entries.append(Entry(session, setup.run.session(name), failure))
     return entries
@@ -281,9 +286,7 @@ def _when_free(work: Callable[[], _T]) -> _T:
             time.sleep(_WAIT_S)
 
 
-def _consolidate(
-    setup: DatasetSetup, progress: Progress, failures: Sequence[Failure], tell: Event
-) -> dict[str, Any]:
+def _consolidate(setup: DatasetSetup, progress: Progress, failures: Sequence[Failure], tell: Event) -> dict[str, Any]:
     entries = _entries(setup, failures, progress.states)
     params, out, dataset = setup.params.splits, setup.run, setup.dataset
     if not setup.options.force and consolidate.why(entries=entries, out=out, params=params, dataset=dataset) is None:

@@ -24,7 +24,8 @@ class RunOptions:
     retry_failed : bool
         Try again what failed although nothing of it has changed.
     limit : int or None
-        Only this many sessions, the first by subject and name.
+        Only this many sessions, the first by subject and name, and the others of the last one's subject. Nothing is
+        consolidated then.
     shard : (int, int) or None
         Part i of n, counted from 1: whole subjects. Nothing is consolidated then.
     executor : str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from au3dmm.api.dataset_options import RunOptions
@@ -66,12 +67,17 @@ class DatasetSetup:
             raise ConfigError(
                 f"{self.dataset.folder}: no session.toml below it; `au3dmm init --help` tells how to write them"
             )
-        self.broken = tuple(_broken(one) for one in self.found if one.session is None)
+        names = Counter(one.name for one in self.found)
+        self.broken = tuple(
+            _broken(one, self.dataset.folder if names[one.name] > 1 else None)
+            for one in self.found
+            if one.session is None
+        )
         self.excluded: dict[str, str] = {}
         usable = []
         for session in (one.session for one in self.found if one.session is not None):
             why = self.dataset.excluded(session.subject_id)
-            if why is None and is_withdrawn(self.run.path, session.subject_id):
+            if why is None and any(is_withdrawn(run, session.subject_id) for run in (self.run.path, default)):
                 why = f"subject {session.subject_id!r} has withdrawn (au3dmm forget); delete the recording"
             if why is None:
                 usable.append(session)
@@ -91,8 +97,16 @@ class DatasetSetup:
             return Path(self.given)
         return self.run.bases if self.corpora else asset_path(DEMO_BASES)
 
-    def planner(self, bases_mark: str) -> Planner:
-        """Return what compares the dataset with the run's folder, given the basis' fingerprint."""
+    @property
+    def consolidates(self) -> bool:
+        """Whether the labels are put together: of a part of the sessions they are not."""
+        return "consolidate" in self.stages and self.options.shard is None and self.options.limit is None
+
+    def planner(self, bases_mark: str, stages: tuple[str, ...] | None = None) -> Planner:
+        """Return what compares the dataset with the run's folder, given the basis' fingerprint.
+
+        For the stages of this run, or for others.
+        """
         weights = None if self.options.weights is None else Path(self.options.weights)
         params = self.params.detect
         marks: dict[str, str] = {}
@@ -104,13 +118,16 @@ class DatasetSetup:
                 marks["all"] = detector_mark(params, session, weights)
             return marks["all"]
 
-        selection = Selection(self.stages, self.options.force, self.options.overlay, self.options.retry_failed)
+        selection = Selection(
+            stages or self.stages, self.options.force, self.options.overlay, self.options.retry_failed
+        )
         return Planner(self.run, self.params, self.bases, bases_mark, mark, selection)
 
 
-def _broken(one: FoundSession) -> Failure:
-    """Describe a session whose manifest cannot be used."""
-    return Failure(one.name, "", str(one.path), "session", "ConfigError", one.problem or "cannot be used")
+def _broken(one: FoundSession, dataset: Path | None) -> Failure:
+    """Describe a session whose manifest cannot be used; with `dataset`, by its place, as another has its name."""
+    name = one.name if dataset is None else one.path.parent.relative_to(dataset).as_posix()
+    return Failure(name, "", str(one.path), "session", "ConfigError", one.problem or "cannot be used")
 
 
 def _chosen(sessions: list[Session], options: RunOptions) -> list[Session]:
@@ -125,5 +142,6 @@ def _chosen(sessions: list[Session], options: RunOptions) -> list[Session]:
     if options.limit is not None:
         if options.limit < 1:
             raise ConfigError(f"limit {options.limit}: expected at least 1 session")
-        sessions = sessions[: options.limit]
+        first = {session.subject_id for session in sessions[: options.limit]}
+        sessions = [session for session in sessions if session.subject_id in first]
     return sessions

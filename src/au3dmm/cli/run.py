@@ -40,7 +40,7 @@ _NAMED = 5
 @click.option("--only", type=click.Choice(_STAGES), help="The one stage to run.")
 @click.option("--force", is_flag=True, help="Run those stages even where they are up to date.")
 @click.option("--retry-failed", is_flag=True, help="Also try what failed before and has not changed since.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N sessions.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N sessions, rounded up to whole subjects.")
 @click.option("--shard", metavar="I/N", help="Part I of N, for array jobs: whole subjects; nothing is put together.")
 @click.option(
     "--executor",
@@ -202,6 +202,9 @@ def _next(result: DatasetResult, options: RunOptions) -> list[tuple[str, str]]:
         steps.append(("go on", "the same command"))
     if result.failures:
         steps.append(("mend them, then", "the same command; what has not changed is tried again with --retry-failed"))
+    if options.limit is not None:
+        steps.append(("look at", str(result.folder.sessions)))
+        steps.append(("put these together", f"{again} --only consolidate"))
     if options.shard is not None:
         steps.append(("when all parts are done", f"{again} --only consolidate"))
     if result.consolidated:

@@ -40,9 +40,10 @@ class DaskExecutor:
         import distributed as untyped
 
         distributed: Any = untyped
-        # at more than 1.0 a worker that dies also fails an innocent job that only waited for it
+        # at more than 1.0 a worker that dies also fails an innocent job that only waited for it; and with no failure
+        # allowed one that had just ended there, before its answer was heard
         self._config = dask.config.set(
-            {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 0}
+            {"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}
         )
         self._cluster: Any = None
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()

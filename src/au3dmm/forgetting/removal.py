@@ -174,7 +174,7 @@ class _Work:
                 write(run)
                 if path.read_bytes() != before:
                     self.rebuilt.append(path)
-        except SchemaError as err:
+        except (ConfigError, SchemaError) as err:  # ConfigError: too few people are left for the split
             # better no consolidated labels than some with a person who has withdrawn
             log.warning("%s", err)
             self._remove(run.dataset)

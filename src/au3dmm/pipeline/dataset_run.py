@@ -14,16 +14,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
 
-from au3dmm.errors import Au3dmmError, ExecutorError
+from au3dmm.errors import Au3dmmError, ExecutorError, OutputError
 from au3dmm.executors import Executor, Job, Outcome
 from au3dmm.io.hash_cache import HashCache
 from au3dmm.io.session import Session
-from au3dmm.pipeline.failure import Failure, write_failure
+from au3dmm.pipeline.failure import Failure, forget_failure, write_failure
 from au3dmm.pipeline.heartbeat import remove_signs, running, running_folder, signs_of_life, tell_to_stop
 from au3dmm.pipeline.plan import Need, Planner
 from au3dmm.pipeline.tasks import Kind, Order, run_task
@@ -55,6 +55,8 @@ class Progress:
         What the stages warned of, by session or subject.
     stopped : str
         Why the run ended early; empty if it did not.
+    n_workers : int
+        How many work.
     """
 
     states: dict[str, str] = field(default_factory=dict)
@@ -63,6 +65,7 @@ class Progress:
     ran: dict[str, int] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stopped: str = ""
+    n_workers: int = 1
 
 
 @dataclass
@@ -84,8 +87,8 @@ class DatasetRun:
         Says what is up to date.
     sessions : list of Session
         Which; in any order.
-    executor : Executor
-        Runs tasks.
+    executor : context manager of an Executor
+        Runs tasks; entered by `run`, so that a Ctrl-C while workers start is heard.
     hashes : HashCache
         Grows by what the tasks learn.
     device, weights : str
@@ -98,7 +101,7 @@ class DatasetRun:
         self,
         planner: Planner,
         sessions: list[Session],
-        executor: Executor,
+        executor: AbstractContextManager[Executor],
         hashes: HashCache,
         *,
         device: str = "cpu",
@@ -107,7 +110,8 @@ class DatasetRun:
     ) -> None:
         self.planner = planner
         self.progress = Progress()
-        self._executor = executor
+        self._workers = executor
+        self._executor: Executor
         self._hashes = hashes
         self._device, self._weights = device, weights
         self._on_event = on_event
@@ -133,7 +137,8 @@ class DatasetRun:
             At the second Ctrl-C.
         """
         run = self.planner.run
-        with signs_of_life(run, self._run_id), _interrupts(self._stop):
+        with signs_of_life(run, self._run_id), _interrupts(self._stop), self._workers as self._executor:
+            self.progress.n_workers = self._executor.n_workers
             subjects = iter(self._subjects.values())
             try:
                 self._loop(subjects)
@@ -141,7 +146,8 @@ class DatasetRun:
                 self.progress.stopped = str(err)
         for session_id in self._left:
             self.progress.states[session_id] = "not done"
-        remove_signs(run, self._run_id)
+        if not self._flying:  # workers elsewhere that lost us still look for the sign to stop
+            remove_signs(run, self._run_id)
         return self.progress
 
     def _loop(self, subjects: Iterator[_Subject]) -> None:
@@ -173,9 +179,11 @@ class DatasetRun:
     # what happens to a subject, in order
 
     def _begin(self, subject: _Subject) -> None:
-        for session in subject.sessions:
-            need = self.planner.detect(session)
-            if self._settled(session, need):
+        needs = [(session, self.planner.detect(session)) for session in subject.sessions]
+        waits = next((need for _, need in needs if need.missing), None)
+        for session, need in needs:
+            # an identity of those that happen to have landmarks would be another one
+            if self._settled(session, need if need.failure is not None or waits is None else waits):
                 continue
             subject.landmarks[session.session_id] = need.mark
             if need.steps:
@@ -199,6 +207,7 @@ class DatasetRun:
         elif need.steps:
             self._give(f"identity-{pool[0].subject_id}", "identity", pool, need, landmarks=subject.landmarks)
         else:
+            forget_failure(self.planner.run.subject(pool[0].subject_id))
             self._label(subject)
 
     def _label(self, subject: _Subject) -> None:
@@ -212,11 +221,15 @@ class DatasetRun:
                 key = f"label-{session.session_id}"
                 self._give(key, "label", [session], need, identity_mark=subject.identity_mark)
             else:
+                forget_failure(self.planner.run.session(session.session_id))  # of what is not asked for any more
                 self._done(session.session_id, self.progress.states.get(session.session_id, "up to date"))
 
     def _settled(self, session: Session, need: Need) -> bool:
         """Whether a session goes no further: it has failed, or what it needs was not asked for."""
         if need.failure is not None:
+            if need.failure.session_id == session.session_id:
+                with suppress(OutputError):  # kept for other jobs of an array
+                    write_failure(self.planner.run.session(session.session_id), need.failure)
             self._fail(session, need.failure)
         elif need.missing:
             what = ", ".join(need.missing)
@@ -290,7 +303,10 @@ class DatasetRun:
             self._tell(event="message", level="warning", text=f"{order.key}: its worker was {how}; trying once more")
             heapq.heappush(self._ready, (len(_PRIORITY), next(self._count), order))
             return
-        message = f"its worker was {how}, twice; give workers more memory (--memory-limit), or run fewer (--workers)"
+        advice = "give workers more memory (--memory-limit), or run fewer (--workers)"
+        if "memory" not in how:
+            advice = "a library crashed; or, in Python, the program that runs lacks `if __name__ == '__main__':`"
+        message = f"its worker was {how}, twice; {advice}"
         session = self._of[order.sessions[0]][1]
         who, folder = session.session_id, self.planner.run.session(session.session_id)
         if order.kind == "identity":

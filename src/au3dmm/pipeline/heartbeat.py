@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from au3dmm.errors import OutputError, os_reason
 from au3dmm.io.run_folder import RunFolder
 
 _EVERY_S = 1.0
+_SILENT_S = 7 * 24 * 3600
 
 
 class Stopped(BaseException):
@@ -88,6 +90,7 @@ def stop_file(run: RunFolder, run_id: str) -> Path:
 def signs_of_life(run: RunFolder, run_id: str) -> Iterator[None]:
     """Make the folder that a run's tasks use; at the end tell those that still run to stop."""
     folder = running_folder(run, run_id)
+    _remove_old(run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -99,6 +102,14 @@ def signs_of_life(run: RunFolder, run_id: str) -> Iterator[None]:
     finally:
         with suppress(OSError):
             stop_file(run, run_id).touch()
+
+
+def _remove_old(run: RunFolder) -> None:
+    """Remove what runs left that were killed: no task is silent for so long."""
+    for folder in run.state.glob("running-*"):
+        with suppress(OSError):
+            if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > _SILENT_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def tell_to_stop(run: RunFolder, run_id: str) -> None:

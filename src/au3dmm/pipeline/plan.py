@@ -104,7 +104,7 @@ class Planner:
         self.run = run
         self.params = params
         self.selection = selection
-        self._bases, self._bases_mark = bases, bases_mark
+        self._bases, self.bases_mark = bases, bases_mark
         self._detector_mark = detector_mark
 
     @property
@@ -114,7 +114,7 @@ class Planner:
 
     def inputs(self, session: Session) -> Inputs:
         """Return what the steps of a session start from."""
-        return Inputs(self._bases, self._bases_mark, self._detector_mark(session))
+        return Inputs(self._bases, self.bases_mark, self._detector_mark(session))
 
     def detect(self, session: Session) -> Need:
         """Say what has to be done for a session's landmarks."""

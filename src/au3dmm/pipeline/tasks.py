@@ -171,9 +171,9 @@ class _Task:
         if self.order.identity_mark:
             path = output_files(self.run_folder.subject(session.subject_id), self.params)["identity"]
             shared = SharedIdentity(path, self.order.identity_mark)
-            if "fit" in self.order.stages:
-                _check_identity(shared)
         with self.locked(folder):
+            if shared is not None and "fit" in self.order.stages:
+                _check_identity(shared)
             rest = [name for name in self.order.stages if name != "detect"]
             more = {"shared": shared, "overlay": self.order.overlay, "force": self.order.force}
             self.keep(run_steps(session, *self.how(folder), stages=rest, **more))  # type: ignore[arg-type]
