@@ -11,6 +11,8 @@ import au3dmm
 from au3dmm.api import RunOptions, plan_dataset, run_dataset
 from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import AssetError, ConfigError, SchemaError
+from au3dmm.forgetting import forget
+from au3dmm.io.withdrawn import add_withdrawn
 from small_dataset import add_session, contents, name, replace_file, write_dataset
 
 SERIAL = RunOptions(executor="serial")
@@ -283,8 +285,6 @@ def test_a_subject_of_which_something_was_not_asked_for_is_left_as_it_is(copy):
 
 
 def test_who_has_withdrawn_stays_out_of_runs_elsewhere(copy, tmp_path):
-    from au3dmm.io.withdrawn import add_withdrawn
-
     add_withdrawn(copy / "derivatives/au3dmm", "S001")
     result = label(copy, out=tmp_path / "elsewhere")
     assert set(result.states) == {"S000_0", "S000_1"}
@@ -353,3 +353,39 @@ def test_labels_are_read_from_a_dataset_a_run_or_a_session(done):
         au3dmm.read_labels(done, split="all")
     with pytest.raises(SchemaError, match="only those of a dataset have splits"):
         au3dmm.read_labels(done / RUN / "sessions/S000_0", split="train")
+
+
+def test_who_withdraws_while_a_run_is_going_is_left_out_of_it(dataset):
+    def withdraw(event):
+        if event["event"] == "session" and event["state"] == "labelled":
+            add_withdrawn(dataset / "derivatives/au3dmm", "S001")
+
+    result = label(dataset, on_event=withdraw)
+    assert set(result.states) == {"S000_0", "S000_1"}
+    assert set(result.excluded) == {"S001_0", "S001_1"}
+    assert set(au3dmm.read_labels(dataset)["session_id"].to_pylist()) == {"S000_0", "S000_1"}
+    assert not list((dataset / RUN).glob("*/*S001*/*.parquet"))
+
+
+def test_the_index_follows_a_fit_of_recordings_without_events(dataset):
+    for path in (dataset / "rawdata").glob("*/session.toml"):
+        lines, events = [], False
+        for line in path.read_text().splitlines():
+            events = line.startswith(("[events]", "[sync]")) or (events and not line.startswith("["))
+            lines += [] if events else [line]
+        path.write_text("\n".join(lines))
+    assert label(dataset).exit_code == 0
+    before = (dataset / RUN / "dataset/sessions.parquet").read_bytes()
+    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"sigma_px": 9.0})
+    assert ran(run_dataset(dataset, pipeline=params, options=SERIAL))["fit"] == 4
+    assert (dataset / RUN / "dataset/sessions.parquet").read_bytes() != before
+
+
+def test_who_was_only_detected_when_the_recordings_were_deleted_is_forgotten_all_the_same(copy):
+    add_session(copy, 1, 2)
+    label(copy, RunOptions(executor="serial", last="detect"))
+    shutil.rmtree(copy / "rawdata/S001_2")
+    assert (copy / RUN / "sessions/S001_2/landmarks.parquet").exists()
+    result = forget(copy, "S001")
+    assert result.clean
+    assert not (copy / RUN / "sessions/S001_2").exists()

@@ -95,8 +95,10 @@ def run_dataset(
                 hashes,
                 device=options.device,
                 weights=str(options.weights or ""),
+                withdrawn=tuple(map(str, setup.lists)),
                 on_event=on_event,
             ).run()
+            setup.leave_out(progress.withdrawn)
         # the jobs of an array end at any time: the last to write knows what all of them left
         with patient_lock(setup.run.failures):
             failures = (*setup.broken, *progress.failures.values(), *_known_failures(setup, progress))

@@ -41,6 +41,8 @@ class DatasetSetup:
         Sessions that cannot be used.
     excluded : dict
         Per session why it is left out.
+    lists : tuple of Path
+        Runs whose lists of people who have withdrawn count.
     corpora : tuple of str
         What the basis is learnt from, if it is not given.
     """
@@ -62,6 +64,7 @@ class DatasetSetup:
         check_device(options.device, self.params)
         default = self.dataset.folder / DERIVATIVES / self.name
         self.run = RunFolder(Path(out) if out is not None else default)
+        self.lists = (self.run.path, default)  # both have, or have beside them, a list of who has withdrawn
         self.found = find_sessions(self.dataset)
         if not self.found:
             raise ConfigError(
@@ -77,8 +80,8 @@ class DatasetSetup:
         usable = []
         for session in (one.session for one in self.found if one.session is not None):
             why = self.dataset.excluded(session.subject_id)
-            if why is None and any(is_withdrawn(run, session.subject_id) for run in (self.run.path, default)):
-                why = f"subject {session.subject_id!r} has withdrawn (au3dmm forget); delete the recording"
+            if why is None and any(is_withdrawn(run, session.subject_id) for run in self.lists):
+                why = withdrawn(session)
             if why is None:
                 usable.append(session)
             else:
@@ -96,6 +99,14 @@ class DatasetSetup:
         if self.given is not None:
             return Path(self.given)
         return self.run.bases if self.corpora else asset_path(DEMO_BASES)
+
+    def leave_out(self, session_ids: set[str]) -> None:
+        """Leave out people who have withdrawn since the run began."""
+        for session in self.all:
+            if session.session_id in session_ids:
+                self.excluded[session.session_id] = withdrawn(session)
+        self.all = [session for session in self.all if session.session_id not in session_ids]
+        self.sessions = [session for session in self.sessions if session.session_id not in session_ids]
 
     @property
     def consolidates(self) -> bool:
@@ -122,6 +133,11 @@ class DatasetSetup:
             stages or self.stages, self.options.force, self.options.overlay, self.options.retry_failed
         )
         return Planner(self.run, self.params, self.bases, bases_mark, mark, selection)
+
+
+def withdrawn(session: Session) -> str:
+    """Say that a person has withdrawn."""
+    return f"subject {session.subject_id!r} has withdrawn (au3dmm forget); delete the recording"
 
 
 def _broken(one: FoundSession, dataset: Path | None) -> Failure:

@@ -17,7 +17,7 @@ from au3dmm.io.given_splits import SPLITS_FILE
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder, dataset_runs
 from au3dmm.io.session import Session
 from au3dmm.io.sessions_index import read_index
-from au3dmm.io.tables import read_table
+from au3dmm.io.tables import read_metadata, read_table
 from au3dmm.io.withdrawn import is_withdrawn
 
 _MODELS = (".pt", ".pth", ".ckpt", ".safetensors", ".onnx")
@@ -155,6 +155,13 @@ def _subject_of(folder: Path) -> str | None:
             continue
         if found:
             return str(found[0])
+    for name in ("landmarks.parquet", "coefficients.parquet"):
+        try:
+            who = read_metadata(folder / name).get("subject_id")
+        except SchemaError:
+            continue
+        if isinstance(who, str):
+            return who
     try:
         said = json.loads((folder / "failure.json").read_bytes()).get("subject_id")
     except (OSError, ValueError, AttributeError):

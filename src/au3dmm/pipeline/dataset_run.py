@@ -53,6 +53,8 @@ class Progress:
         How often each stage ran.
     warnings : dict
         What the stages warned of, by session or subject.
+    withdrawn : set of str
+        Sessions whose subjects have withdrawn since the run began.
     stopped : str
         Why the run ended early; empty if it did not.
     n_workers : int
@@ -64,6 +66,7 @@ class Progress:
     seconds: dict[str, float] = field(default_factory=dict)
     ran: dict[str, int] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
     stopped: str = ""
     n_workers: int = 1
 
@@ -93,6 +96,8 @@ class DatasetRun:
         Grows by what the tasks learn.
     device, weights : str
         How detectors run.
+    withdrawn : tuple of str
+        Runs whose lists of people who have withdrawn count.
     on_event : callable, optional
         Told of every session that is done and, now and then, of what runs.
     """
@@ -106,6 +111,7 @@ class DatasetRun:
         *,
         device: str = "cpu",
         weights: str = "",
+        withdrawn: tuple[str, ...] = (),
         on_event: Event | None = None,
     ) -> None:
         self.planner = planner
@@ -113,7 +119,7 @@ class DatasetRun:
         self._workers = executor
         self._executor: Executor
         self._hashes = hashes
-        self._device, self._weights = device, weights
+        self._device, self._weights, self._withdrawn = device, weights, withdrawn
         self._on_event = on_event
         self._run_id = f"{os.getpid()}-{time.time_ns():x}"
         self._params = planner.params.model_dump_json()
@@ -267,6 +273,7 @@ class DatasetRun:
             device=self._device,
             weights=self._weights,
             overlay=self.planner.selection.overlay,
+            withdrawn=self._withdrawn,
             landmarks=landmarks or {},
             identity_mark=identity_mark,
         )
@@ -289,8 +296,20 @@ class DatasetRun:
             self.progress.warnings[who] = (*self.progress.warnings.get(who, ()), *report["warnings"])
         if report["disk_full"]:
             self._stop("the disk is full; make room, and run the same command again")
-        if not report["stopped"]:
+        if report["withdrawn"]:
+            self._leave_out(self._of[order.sessions[0]][0])
+        elif not report["stopped"]:
             self._advance(order, None if report["failure"] is None else Failure(**report["failure"]))
+
+    def _leave_out(self, subject: _Subject) -> None:
+        """Go no further with a person who has withdrawn since the run began."""
+        subject.landmarks.clear()
+        subject.waiting.clear()
+        for session in subject.sessions:
+            self.progress.states.pop(session.session_id, None)
+            self.progress.failures.pop(session.session_id, None)
+            self.progress.withdrawn.add(session.session_id)
+            self._left.discard(session.session_id)
 
     def _bury(self, order: Order, how: str) -> None:
         """A worker died of a task: it is tried once more, as the reason may have been another's hunger for memory."""
@@ -318,6 +337,8 @@ class DatasetRun:
 
     def _advance(self, order: Order, failure: Failure | None) -> None:
         subject, session = self._of[order.sessions[0]]
+        if session.session_id in self.progress.withdrawn:
+            return
         if order.kind == "identity":
             if failure is None:
                 self._label(subject)

@@ -196,7 +196,13 @@ def run_step(
     execution.tell("start", name)
     began = time.monotonic()
     ledger.forget(name, run.folder, step.outputs)
-    stamp = {"stage": name, "stage_version": step.module.VERSION, "fingerprint": step.mark, "inputs": step.read}
+    stamp = {
+        "stage": name,
+        "stage_version": step.module.VERSION,
+        "fingerprint": step.mark,
+        "inputs": step.read,
+        "subject_id": session.subject_id,  # whoever withdraws must be found in every file
+    }
     summary = step.module.run(
         **step.paths,
         **step.outputs,

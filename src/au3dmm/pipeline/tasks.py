@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from au3dmm.io.ledger import Ledger
 from au3dmm.io.run_folder import LEDGER, RunFolder
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import read_metadata
+from au3dmm.io.withdrawn import is_withdrawn
 from au3dmm.pipeline.failure import Failure, attempt_mark, failure_of, forget_failure, write_failure
 from au3dmm.pipeline.heartbeat import Heartbeat, Stopped
 from au3dmm.pipeline.session_run import Execution, SessionRun, check_session, run_step, run_steps
@@ -63,6 +65,8 @@ class Order:
         How to run detectors; empty = the usual folder.
     overlay : bool
         Whether to draw pictures.
+    withdrawn : tuple of str
+        Runs whose lists of people who have withdrawn count: somebody may, while a run is going.
     """
 
     key: str
@@ -81,6 +85,11 @@ class Order:
     device: str = "cpu"
     weights: str = ""
     overlay: bool = False
+    withdrawn: tuple[str, ...] = ()
+
+
+class Withdrawn(BaseException):
+    """The person has withdrawn; not an `Exception`, as no session has failed, and nothing of it is kept."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,8 @@ class Report:
         Why it was not finished.
     stopped : bool
         Whether it was told to stop.
+    withdrawn : bool
+        Whether the person has withdrawn.
     disk_full : bool
         Whether it failed since there is no room to write: so will every other.
     warnings : tuple of str
@@ -111,6 +122,7 @@ class Report:
     summaries: dict[str, dict[str, Any]] = field(default_factory=dict)
     failure: Failure | None = None
     stopped: bool = False
+    withdrawn: bool = False
     disk_full: bool = False
     warnings: tuple[str, ...] = ()
     hashes: dict[str, Entry] = field(default_factory=dict)
@@ -143,23 +155,25 @@ class _Task:
 
     def run(self) -> Report:
         order = self.order
-        failure, stopped, disk_full = None, False, False
+        failure, stopped, withdrawn, disk_full = None, False, False, False
         try:
             self.heartbeat.look()
             {"detect": self.detect, "identity": self.identity, "label": self.label}[order.kind]()
         except Stopped:
             stopped = True
+        except Withdrawn:
+            withdrawn = True
         except Exception as err:  # noqa: BLE001 - one session never stops the run
             failure = self.failed(err)
             disk_full = _is_disk_full(err)
         finally:
             self.heartbeat.end()
-        return Report(order.key, self.states, self.seconds, self.summaries, failure, stopped, disk_full)
+        return Report(order.key, self.states, self.seconds, self.summaries, failure, stopped, withdrawn, disk_full)
 
     def detect(self) -> None:
         session = read_session(Path(self.order.sessions[0]))
         folder = self.run_folder.session(session.session_id)
-        with self.locked(folder):
+        with self.locked(folder, session):
             check_session(session)
             self.keep(run_steps(session, *self.how(folder), stages=("detect",), force=self.order.force))
             forget_failure(folder)
@@ -171,7 +185,7 @@ class _Task:
         if self.order.identity_mark:
             path = output_files(self.run_folder.subject(session.subject_id), self.params)["identity"]
             shared = SharedIdentity(path, self.order.identity_mark)
-        with self.locked(folder):
+        with self.locked(folder, session):
             if shared is not None and "fit" in self.order.stages:
                 _check_identity(shared)
             rest = [name for name in self.order.stages if name != "detect"]
@@ -182,7 +196,7 @@ class _Task:
     def identity(self) -> None:
         sessions = [read_session(Path(path)) for path in self.order.sessions]
         folder = self.run_folder.subject(sessions[0].subject_id)
-        with self.locked(folder):
+        with self.locked(folder, sessions[0]):
             remove_leftovers(folder)
             step = self.identity_step(sessions)
             run = SessionRun(folder, {})
@@ -246,8 +260,15 @@ class _Task:
         return attempt_mark(session, mark) if mark else ""
 
     @contextmanager
-    def locked(self, folder: Path) -> Iterator[None]:
-        """Hold the lock on a folder; while another run does, wait: what it makes is then up to date."""
+    def locked(self, folder: Path, session: Session) -> Iterator[None]:
+        """Hold the lock on a folder; while another run does, wait: what it makes is then up to date.
+
+        Raises
+        ------
+        Withdrawn
+            If the session's subject has withdrawn; then there is no folder.
+        """
+        self.check_consent(session)
         while True:
             lock = folder_lock(folder)
             try:
@@ -259,9 +280,17 @@ class _Task:
                 continue
             break
         try:
+            self.check_consent(session)
             yield
+        except Withdrawn:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         finally:
             lock.__exit__(None, None, None)
+
+    def check_consent(self, session: Session) -> None:
+        if any(is_withdrawn(Path(run), session.subject_id) for run in self.order.withdrawn):
+            raise Withdrawn(session.subject_id)
 
 
 @lru_cache(maxsize=2)

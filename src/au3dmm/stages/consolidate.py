@@ -29,6 +29,7 @@ from au3dmm.stages.recordings import (
     Annotations,
     Entry,
     Recording,
+    coefficients_sha256,
     find_recordings,
     kept_recordings,
     labels_sha256,
@@ -174,6 +175,7 @@ def _inputs(recordings: Sequence[Recording], splitting: Splitting, about: Mappin
             *(recording.row.session_id, recording.row.subject_id, recording.row.au, recording.row.task),
             *(recording.row.run, recording.row.simulated_events, recording.row.status, recording.row.failure),
             labels_sha256(recording.labels),
+            None if recording.row.status == "failed" else coefficients_sha256(recording.folder),
             recording.said_mark,
         ]
         for recording in recordings

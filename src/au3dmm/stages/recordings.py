@@ -131,6 +131,12 @@ def labels_sha256(path: Path | None) -> str | None:
     return sha256_file(path) if path.is_file() else None
 
 
+def coefficients_sha256(folder: Path) -> str | None:
+    """Return what a session's `stage.json` says of its coefficients, which the index tells of."""
+    said = session_ledger(folder).get("fit", {}).get("outputs", {}).get("coefficients", {})
+    return str(said["sha256"]) if "sha256" in said else None
+
+
 def _said(session: Session) -> Callable[[], pa.Table]:
     return lambda: read_annotations(session)
 
