@@ -1,6 +1,6 @@
 import pytest
 
-from au3dmm.adapters.names import below, check_source, ids_at, template
+from au3dmm.adapters.names import below, check_source, ids_at, plain_id, template
 from au3dmm.errors import ConfigError
 
 
@@ -66,3 +66,8 @@ def test_ids_are_made_of_the_whole_path_so_that_others_do_not_rename_them(tmp_pa
 def test_a_source_that_is_no_folder_says_what_was_expected(tmp_path):
     with pytest.raises(ConfigError, match="none: no such folder; expected pictures"):
         check_source(tmp_path / "none", "pictures")
+
+
+def test_names_in_other_letters_stay_apart():
+    names = ["\u5f20\u4e09", "\u674e\u56db", "J\u00f6rg", "J\u00fcrg", "Jorg"]
+    assert len({plain_id(name) for name in names}) == len(names)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +21,16 @@ _NOT_RAW = frozenset({"derivatives", "truth"})
 def plain_id(text: str) -> str:
     """Return a text as a session_id or subject_id may be: letters, digits, ``.``, ``_``, ``-``.
 
+    Where other letters are lost, a hash of all of them keeps names apart that would become one: two people must not.
+
     Examples
     --------
-    >>> plain_id("take 1/ähm"), plain_id("..")
-    ('take_1_hm', 'x')
+    >>> plain_id("take 1/smile"), plain_id(".."), plain_id("J\u00f6rg"), plain_id("J\u00fcrg")
+    ('take_1_smile', 'x', 'Jorg-...', 'Jurg-...')
     """
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._") or "x"
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", letters).strip("._") or "x"
+    return plain if text.isascii() else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def ids_at(source: Path, place: Path) -> tuple[str, str, tuple[str, ...]]:

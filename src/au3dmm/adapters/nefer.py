@@ -19,6 +19,7 @@ from au3dmm.adapters.pairs import find as find_pairs
 from au3dmm.adapters.proposal import Finding, LeftOut, Options, Proposal
 from au3dmm.adapters.recording_parts import is_events, is_video, rgb_part
 from au3dmm.errors import ConfigError, SessionError, os_reason
+from au3dmm.io.frames import natural_key
 
 EXPECTED, REPORTED = "expected_emotions", "reported_emotions"
 _ORIGIN = {EXPECTED: "instructed", REPORTED: "reported"}
@@ -48,7 +49,10 @@ def find(source: Path, options: Options) -> Iterator[Finding]:
     )
     places = _places(source)
     for user in sorted({user for user, _ in tables}):
-        mine, theirs = (sorted(clip for clip in part if clip[0] == user) for part in (rgb, events))
+        mine, theirs = (
+            sorted((clip for clip in part if clip[0] == user), key=lambda clip: natural_key(clip[1]))
+            for part in (rgb, events)
+        )
         why = _why_not(user, mine, theirs, tables)
         if why is not None:
             yield LeftOut(source / user, why)

@@ -91,7 +91,8 @@ class DatasetSetup:
         self.given = bases or self.dataset.manifest.bases.file
         if self.given is not None and bases is None:
             self.given = self.dataset.folder / self.given
-        self.corpora = () if bases is not None else self.dataset.manifest.bases.corpora
+        corpora = () if bases is not None else self.dataset.manifest.bases.corpora
+        self.corpora = tuple(_beside(spec, self.dataset.folder) for spec in corpora)
 
     @property
     def bases(self) -> Path:
@@ -133,6 +134,18 @@ class DatasetSetup:
             stages or self.stages, self.options.force, self.options.overlay, self.options.retry_failed
         )
         return Planner(self.run, self.params, self.bases, bases_mark, mark, selection)
+
+
+def _beside(spec: str, folder: Path) -> str:
+    """Return a corpus as `fit-bases` takes it, its path relative to `folder`; a seed is no path.
+
+    Examples
+    --------
+    >>> _beside("ict:../ict.npz", Path("data")), _beside("synthetic:3", Path("data"))
+    ('ict:data/../ict.npz', 'synthetic:3')
+    """
+    kind, colon, place = spec.partition(":")
+    return spec if not place or kind == "synthetic" else f"{kind}{colon}{folder / place}"
 
 
 def withdrawn(session: Session) -> str:

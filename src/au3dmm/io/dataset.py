@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
 from au3dmm.errors import ConfigError, os_reason
@@ -39,7 +39,15 @@ class BasesSource(Params):
     """Where the two face models come from."""
 
     file: str | None = Field(None, description="bases.npz, relative to dataset.toml.")
-    corpora: tuple[str, ...] = Field((), description="To learn them from, as `fit-bases --corpus` takes them.")
+    corpora: tuple[str, ...] = Field(
+        (), description="To learn them from, as `fit-bases --corpus` takes them; paths relative to dataset.toml."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.file is not None and self.corpora:
+            raise ValueError("give file (a basis) or corpora (to learn one from), not both")
+        return self
 
 
 class DatasetManifest(Params):
