@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from au3dmm.io.run_folder import RunFolder
-from au3dmm.pipeline.dataset_run import INTERRUPTED
 from au3dmm.pipeline.failure import Failure
+from au3dmm.pipeline.interrupts import INTERRUPTED
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,10 @@ import heapq
 import itertools
 import logging
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field
-from types import FrameType
 from typing import Any
 
 from au3dmm.errors import Au3dmmError, ExecutorError, OutputError
@@ -25,6 +22,7 @@ from au3dmm.io.hash_cache import HashCache
 from au3dmm.io.session import Session
 from au3dmm.pipeline.failure import Failure, forget_failure, write_failure
 from au3dmm.pipeline.heartbeat import remove_signs, running, running_folder, signs_of_life, tell_to_stop
+from au3dmm.pipeline.interrupts import interrupts
 from au3dmm.pipeline.plan import Need, Planner
 from au3dmm.pipeline.tasks import Kind, Order, run_task
 
@@ -143,7 +141,7 @@ class DatasetRun:
             At the second Ctrl-C.
         """
         run = self.planner.run
-        with signs_of_life(run, self._run_id), _interrupts(self._stop), self._workers as self._executor:
+        with signs_of_life(run, self._run_id), interrupts(self._stop), self._workers as self._executor:
             self.progress.n_workers = self._executor.n_workers
             subjects = iter(self._subjects.values())
             try:
@@ -380,29 +378,3 @@ class DatasetRun:
         if self._on_event is not None:
             done = self._total - len(self._left)
             self._on_event({"done": done, "total": self._total, "failed": len(self.progress.failures), **values})
-
-
-INTERRUPTED = "interrupted"
-
-
-@contextmanager
-def _interrupts(stop: Callable[[str], None]) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM, as clusters send) stop a run in good order, and the second at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        if seen:
-            raise KeyboardInterrupt
-        seen = True
-        stop(INTERRUPTED)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
