@@ -6,10 +6,10 @@ How we run (workers, device, log level) is kept out of here, so that it recomput
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
+import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from au3dmm.errors import ConfigError, os_reason
@@ -281,10 +281,10 @@ def load_pipeline(path: Path | None, **overrides: dict[str, Any]) -> PipelinePar
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file, with errors in one line."""
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors begin a file with a byte order mark
+        return tomli.loads(path.read_bytes().decode("utf-8-sig"))  # some editors begin a file with a byte order mark
     except OSError as err:
         raise ConfigError(f"{path}: cannot be read: {os_reason(err)}") from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as err:
         raise ConfigError(f"{path}: not valid TOML: {err}") from err
 
 

@@ -108,7 +108,7 @@ def test_a_run_stops_when_told_and_leaves_nothing_behind(bench, numbers, executo
 # disk full
 
 
-@pytest.mark.parametrize("at", [1, 2, 9, 40, 95])
+@pytest.mark.parametrize("at", [1, 2, 9, 25, 45])
 def test_a_full_disk_stops_the_run_and_loses_nothing(bench, quiet, monkeypatch, at):
     out, calls, flush = bench.fresh(), [], os.fsync
 

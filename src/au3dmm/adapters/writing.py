@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import tomli
 
 from au3dmm.adapters.proposal import Proposal
 from au3dmm.adapters.toml_text import toml_text
@@ -91,7 +92,7 @@ def write_dataset(
     if in_place:
         _check_writable([out, *(one.home for one in proposals if one.home is not None)])
     text = stamped(toml_text({"schema_version": 1, "dataset": dict(about)}), layout)
-    validate_toml(DatasetManifest, tomllib.loads(text), out / DATASET)
+    validate_toml(DatasetManifest, tomli.loads(text), out / DATASET)
     done = [_write_one(one, layout, _folder(one, out, in_place), out, force) for one in proposals]
     if in_place and not any(one.state in ("written", "refreshed", "unchanged") for one in done):
         return done  # nothing below here is ours, so neither is the folder
@@ -144,7 +145,7 @@ def session_text(proposal: Proposal, layout: str, folder: Path, out: Path) -> st
         name = proposal.session_id
         raise ConfigError(f"session {name!r}: a file's name is not UTF-8, which TOML is; rename the file") from err
     text = stamped(text, layout)
-    validate_toml(Manifest, tomllib.loads(text), folder / MANIFEST)
+    validate_toml(Manifest, tomli.loads(text), folder / MANIFEST)
     return text
 
 

@@ -83,7 +83,7 @@ def _init_many(pattern: str, subject_id: str | None, force: bool, dry_run: bool)
 
 
 def _write(folder: Path, session_id: str, subject_id: str, force: bool, dry_run: bool) -> None:
-    import tomllib
+    import tomli
 
     from au3dmm.config import validate_toml
     from au3dmm.discovery import discover, manifest_text
@@ -95,7 +95,7 @@ def _write(folder: Path, session_id: str, subject_id: str, force: bool, dry_run:
         raise ConfigError(f"{path}: there already; --force overwrites it, --dry-run shows what would be written")
     found = discover(folder)
     text = manifest_text(found, session_id, subject_id)
-    validate_toml(Manifest, tomllib.loads(text), path)  # a wrong --session-id is told before anything is written
+    validate_toml(Manifest, tomli.loads(text), path)  # a wrong --session-id is told before anything is written
     if dry_run:
         say(f"# {path}\n{text}")
         _tell(found)

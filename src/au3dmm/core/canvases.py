@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core import accumulation
+from au3dmm.core.painted_cells import PaintedCells
 from au3dmm.core.painting import frame_buffer, image_of
 from au3dmm.core.pixel_grid import PixelGrid, area_mean
 from au3dmm.core.run_values import RunValues
@@ -81,7 +82,10 @@ class Canvas(ABC):
 
     @abstractmethod
     def read(self) -> tuple[NDArray[Any], int]:
-        """Return the frame, (C, H, W), and how many of its values were too large to be stored."""
+        """Return the frame, (C, H, W), and how many of its values were too large to be stored.
+
+        To be read once: what it was drawn on may be cleared on the way.
+        """
 
 
 class PolarityCanvas(Canvas):
@@ -96,20 +100,34 @@ class PolarityCanvas(Canvas):
     def __init__(self, grid: PixelGrid) -> None:
         super().__init__(grid)
         y0, y1, x0, x1 = grid.box
-        self.buffer = frame_buffer(*grid.sensor)
-        self._image = image_of(self.buffer, *grid.sensor)
+        self._buffer = frame_buffer(*grid.sensor)
+        self._image = image_of(self._buffer, *grid.sensor)
         self._view = self._image[y0:y1, x0:x1]
+        self._few = PaintedCells(self._image, grid, _NOTHING) if PaintedCells.suits(self._image, grid) else None
+        self._blank = False
+
+    @property
+    def buffer(self) -> NDArray[np.uint8]:
+        """What to paint on; see `frame_buffer`."""
+        self._blank = False
+        return self._buffer
 
     def _clear(self) -> None:
-        self._view[:] = _NOTHING
+        if not self._blank:
+            self._view[:] = _NOTHING
 
     def add(self, part: Part) -> None:
         """See `Canvas.add`."""
+        self._blank = False
         accumulation.paint(part.events.words, part.events.run_at, part.first_run, part.end_run, self._image)
 
     def read(self) -> tuple[NDArray[Any], int]:
         """See `Canvas.read`."""
-        return self._grid.enlarge(area_mean(self._view, 1, self._grid)), 0
+        cells = self._few.take() if self._few is not None else None
+        self._blank = cells is not None
+        if cells is None:
+            cells = area_mean(self._view, 1, self._grid)
+        return self._grid.enlarge(cells), 0
 
 
 class _SurfaceCanvas(Canvas):

@@ -31,10 +31,11 @@ def temporary_name(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path; on success fsync it and rename it to `path`, on any failure remove it.
 
-    A link at `path` is replaced, not what it points to.
+    A link at `path` is replaced, not what it points to. Without `flush` a power cut may take the file or leave an
+    empty one (a killed process does not): for records whose loss costs only time.
 
     Raises
     ------
@@ -47,10 +48,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         tmp.unlink(missing_ok=True)
         yield tmp
-        with tmp.open("rb+") as f:
-            os.fsync(f.fileno())
+        if flush:
+            with tmp.open("rb+") as f:
+                os.fsync(f.fileno())
         os.replace(tmp, path)
-        _sync_folder(path.parent)
+        if flush:
+            _sync_folder(path.parent)
     except OSError as err:
         _remove(tmp)
         # `filename` is set and elsewhere when the body failed to read something: that is not our news to tell
@@ -75,9 +78,9 @@ def _check_kind(path: Path) -> None:
         raise OutputError(f"{path}: {kind}, which a file cannot take the place of; give the name of a file")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically."""
-    with atomic_path(path) as tmp:
+def write_bytes(path: Path, data: bytes, flush: bool = True) -> None:
+    """Write `data` to `path` atomically; see `atomic_path`."""
+    with atomic_path(path, flush) as tmp:
         tmp.write_bytes(data)
 
 

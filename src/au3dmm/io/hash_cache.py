@@ -44,18 +44,18 @@ class HashCache:
             Reads the file.
         """
         key = f"{kind}:{os.path.abspath(path)}"
-        before = _state(path)
+        before = file_state(path)
         known = self.entries.get(key)
         if known is not None and before == known[:4]:
             return str(known[4])
         digest = compute()
-        if before is not None and before == _state(path) and time.time_ns() - before[3] > _TICK_NS:
+        if before is not None and before == file_state(path) and is_settled(before):
             self.add({key: [*before, digest]})
         return digest
 
     def wrote(self, kind: str, path: Path, digest: str) -> None:
         """Remember the hash of a file that was written a moment ago by the one who holds its lock."""
-        state = _state(path)
+        state = file_state(path)
         if state is not None:
             self.add({f"{kind}:{os.path.abspath(path)}": [*state, digest]})
 
@@ -70,12 +70,18 @@ class HashCache:
         return news
 
 
-def _state(path: Path) -> Entry | None:
+def file_state(path: Path) -> Entry | None:
+    """Return ``[size, inode, mtime_ns, ctime_ns]``, which change when the file does; None if there is none."""
     try:
         said = os.stat(path)
     except OSError:
         return None
     return [said.st_size, said.st_ino, said.st_mtime_ns, said.st_ctime_ns]
+
+
+def is_settled(state: Entry) -> bool:
+    """Whether a file of this state changed long enough ago that another change would be seen."""
+    return bool(time.time_ns() - state[3] > _TICK_NS)
 
 
 _active: HashCache | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import au3dmm
 from au3dmm.errors import OutputError
-from au3dmm.io.atomic import write_json
+from au3dmm.io.atomic import write_bytes
 from au3dmm.io.hashing import sha256_file, sha256_written
 
 log = logging.getLogger(__name__)
@@ -158,5 +158,13 @@ class Ledger:
         self._write()
 
     def _write(self) -> None:
-        order = {name: self.entries[name] for name in self._order if name in self.entries}
-        write_json(self.path, {"format_version": 1, "package": f"au3dmm {au3dmm.__version__}", "stages": order})
+        # a line per stage: indented JSON is written by a slow part of the library, five times per session
+        lines = [
+            f"{json.dumps(name)}: {json.dumps(self.entries[name], sort_keys=True, ensure_ascii=False)}"
+            for name in self._order
+            if name in self.entries
+        ]
+        head = f'"format_version": 1,\n"package": "au3dmm {au3dmm.__version__}",\n"stages": '
+        text = "{\n" + head + "{\n " + ",\n ".join(lines) + "\n}\n}\n"
+        # lost in a power cut, or older than the files: then their sha256 are others, and the work is done again
+        write_bytes(self.path, text.encode(), flush=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,7 +13,8 @@ from pydantic import Field, field_validator, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
 from au3dmm.errors import ConfigError, SessionError, os_reason
-from au3dmm.io.dataset_defaults import with_defaults
+from au3dmm.io.dataset_defaults import nearest_dataset, with_defaults
+from au3dmm.io.hash_cache import file_state, is_settled
 from au3dmm.io.hashing import quick_hash, sha256_json
 
 MANIFEST = "session.toml"
@@ -277,5 +280,18 @@ def read_session(path: Path) -> Session:
 
 
 def read_manifest(path: Path) -> Session:
-    """Read a `session.toml` that is there; see `read_session`."""
+    """Read a `session.toml` that is there; see `read_session`. One that did not change is not read again."""
+    defaults = nearest_dataset(path.absolute().parent)
+    states = [file_state(file) for file in (path, defaults) if file is not None]
+    if any(state is None or not is_settled(state) for state in states):
+        return _read_manifest(path)
+    return _remembered_manifest(path, defaults, json.dumps(states))
+
+
+@lru_cache(maxsize=256)
+def _remembered_manifest(path: Path, _defaults: Path | None, _states: str) -> Session:
+    return _read_manifest(path)
+
+
+def _read_manifest(path: Path) -> Session:
     return Session(path, validate_toml(Manifest, with_defaults(Manifest, read_toml(path), path), path))
