@@ -4,6 +4,7 @@
 #   make all DATASET=DIR           label every recording below DIR (folders with session.toml)
 #     [BASES=FILE]                   basis file; default: what DIR/dataset.toml says
 #     [PIPELINE=label]               a pipeline file, or the name of a shipped one
+#     [RUN=DIR]                      where results go; default: below DATASET
 #     [ARGS='--executor dask']       any option of `au3dmm run`
 #   make label SESSION=DIR         label one recording, with pictures
 #   make test | lint | format      tests; lint and types; tidy
@@ -15,6 +16,7 @@ OUT ?= out
 DEMO := $(OUT)/demo
 DATASET ?= $(DEMO)
 PIPELINE ?= label
+RUN ?=
 ARGS ?=
 BIN := $(VENV)/bin
 ifeq ($(DATASET),$(DEMO))
@@ -31,8 +33,8 @@ export OMP_NUM_THREADS ?= 1
 # what can be labelled is labelled and checked even where some sessions fail; then this fails, too, and says 3
 all: setup $(if $(filter $(DEMO),$(DATASET)),demo bases)
 	@failed=0; \
-	$(BIN)/au3dmm run "$(PIPELINE)" --dataset "$(DATASET)" $(if $(BASES),--bases "$(BASES)") $(ARGS) || failed=$$?; \
-	case $$failed in 0|3) echo; $(BIN)/au3dmm validate --dataset "$(DATASET)" || failed=$$?;; esac; \
+	$(BIN)/au3dmm run "$(PIPELINE)" --dataset "$(DATASET)" $(if $(BASES),--bases "$(BASES)") $(if $(RUN),--out "$(RUN)") $(ARGS) || failed=$$?; \
+	case $$failed in 0|3) echo; $(BIN)/au3dmm validate --dataset "$(or $(RUN),$(DATASET))" || failed=$$?;; esac; \
 	exit $$failed
 
 # only what is missing, or was made by another generator, is made

@@ -195,8 +195,11 @@ def summary(result: DatasetResult, options: RunOptions) -> str:
 
 
 def _next(result: DatasetResult, options: RunOptions) -> list[tuple[str, str]]:
+    from au3dmm.io.run_folder import DERIVATIVES
+
     again = f"{program()} run --dataset {shlex.quote(str(result.dataset))}"
-    where = shlex.quote(str(result.dataset))
+    inside = (result.dataset / DERIVATIVES) in result.folder.path.parents
+    where = shlex.quote(str(result.dataset if inside else result.folder.path))
     steps = []
     if result.stopped:
         steps.append(("go on", "the same command"))

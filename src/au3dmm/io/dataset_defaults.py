@@ -19,8 +19,8 @@ _OPTIONAL = ("events", "landmarks")
 _EITHER = {"file": "folder", "folder": "file"}
 
 
-def with_defaults(manifest: type[BaseModel], data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Put the defaults of the nearest `dataset.toml` under what a session says.
+def with_defaults(manifest: type[BaseModel], data: dict[str, Any], dataset: Path | None) -> dict[str, Any]:
+    """Put the defaults of a `dataset.toml` under what a session says.
 
     Section by section, a name that the session gives wins. ``file`` and ``folder`` of ``[rgb]`` stand for one thing:
     a session that gives one does not get the other. ``[defaults.events]`` and ``[defaults.landmarks]`` without a
@@ -32,8 +32,8 @@ def with_defaults(manifest: type[BaseModel], data: dict[str, Any], path: Path) -
         The model of `session.toml`, which says what names there are.
     data : dict
         What `session.toml` holds.
-    path : Path
-        The `session.toml`; the nearest `dataset.toml` in the folders from there upwards counts.
+    dataset : Path or None
+        The `dataset.toml`, see `nearest_dataset`; None: there are no defaults.
 
     Returns
     -------
@@ -45,10 +45,9 @@ def with_defaults(manifest: type[BaseModel], data: dict[str, Any], path: Path) -
     ConfigError
         If `dataset.toml` is not TOML, or a name or value in its ``[defaults]`` is wrong; told against that file.
     """
-    found = nearest_dataset(path.absolute().parent)
-    if found is None:
+    if dataset is None:
         return data
-    defaults = read_defaults(manifest, found)
+    defaults = read_defaults(manifest, dataset)
     return _merge(defaults, data) if defaults else data
 
 

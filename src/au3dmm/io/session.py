@@ -280,18 +280,21 @@ def read_session(path: Path) -> Session:
 
 
 def read_manifest(path: Path) -> Session:
-    """Read a `session.toml` that is there; see `read_session`. One that did not change is not read again."""
+    """Read a `session.toml` that is there; see `read_session`.
+
+    The nearest `dataset.toml` in the folders from there upwards gives defaults. What did not change is not read again.
+    """
     defaults = nearest_dataset(path.absolute().parent)
     states = [file_state(file) for file in (path, defaults) if file is not None]
     if any(state is None or not is_settled(state) for state in states):
-        return _read_manifest(path)
+        return _read_manifest(path, defaults)
     return _remembered_manifest(path, defaults, json.dumps(states))
 
 
 @lru_cache(maxsize=256)
-def _remembered_manifest(path: Path, _defaults: Path | None, _states: str) -> Session:
-    return _read_manifest(path)
+def _remembered_manifest(path: Path, defaults: Path | None, _states: str) -> Session:
+    return _read_manifest(path, defaults)
 
 
-def _read_manifest(path: Path) -> Session:
-    return Session(path, validate_toml(Manifest, with_defaults(Manifest, read_toml(path), path), path))
+def _read_manifest(path: Path, defaults: Path | None) -> Session:
+    return Session(path, validate_toml(Manifest, with_defaults(Manifest, read_toml(path), defaults), path))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,12 +94,17 @@ class SharedIdentity:
 
 def output_files(folder: Path, params: PipelineParams) -> dict[str, Path]:
     """Name every output of a session in `folder`."""
+    return dict(_output_files(folder, params.frames.representation))
+
+
+@lru_cache(maxsize=256)  # a look at thousands of sessions is mostly joining names
+def _output_files(folder: Path, representation: str) -> dict[str, Path]:
     names = {
         "landmarks": "landmarks.parquet",
         "identity": "identity.parquet",
         "coefficients": "coefficients.parquet",
         "clock": "clock.json",
-        "event_frames": f"event_frames.{params.frames.representation}.parquet",
+        "event_frames": f"event_frames.{representation}.parquet",
         "labels": "labels.parquet",
         "overlay": "overlay.png",
         "clock_picture": "clock.png",
