@@ -45,6 +45,15 @@ def test_a_failed_session_is_named_on_both_streams_and_in_the_exit_code(run, dat
     assert answer.error.startswith("error: S000_1: detect: ")
 
 
+def test_what_comes_next_is_told_of_where_the_results_are(run, dataset, tmp_path):
+    out = tmp_path / "run"
+    assert run().out.rstrip().endswith(f"validate --dataset {dataset}")
+    assert (
+        run("--out", out, "--limit", "2").out.rstrip().endswith(f"--dataset {dataset} --out {out} --only consolidate")
+    )
+    assert run("--out", out).out.rstrip().endswith(f"validate --dataset {out}")
+
+
 def test_json_is_one_object_on_stdout(run):
     answer = run("--json", "--progress", "json")
     said = json.loads(answer.out)

@@ -197,9 +197,10 @@ def summary(result: DatasetResult, options: RunOptions) -> str:
 def _next(result: DatasetResult, options: RunOptions) -> list[tuple[str, str]]:
     from au3dmm.io.run_folder import DERIVATIVES
 
-    again = f"{program()} run --dataset {shlex.quote(str(result.dataset))}"
+    dataset, out = shlex.quote(str(result.dataset)), shlex.quote(str(result.folder.path))
     inside = (result.dataset / DERIVATIVES) in result.folder.path.parents
-    where = shlex.quote(str(result.dataset if inside else result.folder.path))
+    again = f"{program()} run --dataset {dataset}" + ("" if inside else f" --out {out}")
+    where = dataset if inside else out
     steps = []
     if result.stopped:
         steps.append(("go on", "the same command"))
