@@ -63,13 +63,15 @@ def neutral(frames, template, components, w, model, passes, focal, *, sigma_id, 
     return x[:k], offset, shape
 
 
-def expression(l, shape, components, w, model, passes, focal, *, sigma, joint_pose, nonnegative, l1, camera=None):
+def expression(
+    l, shape, components, w, model, passes, focal, *, sigma, joint_pose, nonnegative, l1, ridge=1.0, camera=None
+):
     wn = w / w.sum()
     a, seen = camera_of(l, shape, w, model, passes, focal) if camera is None else (camera, l)
     s = sigma_of(sigma, a, shape)
     base = shape - wn @ shape
     columns = [c - wn @ c for c in components]
-    precision = [1.0] * len(columns)
+    precision = [ridge] * len(columns)
     if joint_pose:
         turns = [0.1 * np.array([np.cross(axis, x) for x in base]) for axis in np.eye(3)]
         columns = [0.05 * base, *turns, *columns]

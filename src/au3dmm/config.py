@@ -36,8 +36,10 @@ PAPER: dict[str, dict[str, Any]] = {
         "perspective_passes": 0,
         "joint_pose": False,
         "codes": "ridge",
+        "noise": "stated",
         "sigma_px": 10.0,
         "l1": 0.0,
+        "ridge": 1.0,
         "jaw_weight": 1.0,
     },
 }
@@ -103,7 +105,8 @@ class IdentityParams(_PresetParams):
         "subject", description="In a dataset: one neutral face from all of a subject's sessions, or one per session."
     )
     sigma_px: float = Field(0.7, gt=0, description="As in fit, for the fits that look for neutral frames.")
-    l1: float = Field(2.0, ge=0, description="As in fit, for the fits that look for neutral frames.")
+    l1: float = Field(3.0, ge=0, description="As in fit, for the fits that look for neutral frames.")
+    ridge: float = Field(0.1, gt=0, description="As in fit, for the fits that look for neutral frames.")
 
 
 class FitParams(_PresetParams):
@@ -113,8 +116,14 @@ class FitParams(_PresetParams):
 
     codes: Literal["nonnegative", "ridge"] = Field("nonnegative", description="Sign of alpha_au.")
     joint_pose: bool = Field(True, description="Solve small pose changes together with alpha_au.")
+    noise: Literal["measured", "stated"] = Field(
+        "measured", description="measured: the mean of sigma_px and of what a first fit of the session leaves over."
+    )
     sigma_px: float = Field(0.7, gt=0, description="Landmark noise at 144 px between the outer eye corners.")
-    l1: float = Field(2.0, ge=0, description="Weight of the exponential prior (codes = nonnegative only).")
+    l1: float = Field(
+        3.0, ge=0, description="Rate of the exponential prior, 1 / mean of a coefficient (codes = nonnegative only)."
+    )
+    ridge: float = Field(0.1, gt=0, description="Precision of the Gaussian prior; 1 is right for codes = ridge.")
     max_rmse_iod: float = Field(
         0.15, gt=0, description="Reprojection error above this share of the eye distance: status fit_failed."
     )

@@ -91,3 +91,87 @@ def test_singular_equations_are_refused_with_the_frame():
         solve_codes(
             np.zeros((6, 2, 2)), np.zeros((1, 6)), np.zeros((1, 2)), np.array([0.0, 0.0]), np.ones(1), 0, False, 0
         )
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 6, 7])
+@pytest.mark.parametrize("p", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("n_frames", [1, 8, 13])
+def test_any_number_of_frames_components_and_pose_columns_is_solved(k, p, n_frames):
+    rng = np.random.default_rng(k + 10 * p)
+    gram, mix, right, full, target = problem(rng, n_frames, k, p)
+    prior = np.r_[np.full(p, 0.01), np.ones(k)]
+    codes = solve_codes(gram, mix, right, prior, np.full(n_frames, 0.7), p, False, 0.0)
+    x = np.concatenate([codes.pose, codes.alpha], axis=1)
+    for f in range(n_frames):
+        expected = np.linalg.solve(full[f].T @ full[f] + 0.7 * np.diag(prior), full[f].T @ target[f])
+        np.testing.assert_allclose(x[f], expected, atol=1e-9)
+
+
+def test_a_frame_has_the_same_bits_wherever_it_stands_among_others():
+    rng = np.random.default_rng(5)
+    gram, mix, right, _, _ = problem(rng, 20, 9, 4)
+    prior, v = np.r_[np.full(4, 0.01), np.ones(9)], np.full(20, 0.5)
+    whole = solve_codes(gram, mix, right, prior, v, 4, True, 0.5)
+    order = rng.permutation(20)
+    mixed = solve_codes(gram, mix[order], right[order], prior, v, 4, True, 0.5)
+    for name in ("pose", "alpha", "std", "dof"):
+        np.testing.assert_array_equal(getattr(whole, name)[order], getattr(mixed, name))
+
+
+def test_a_support_that_is_hard_to_find_is_found():
+    # strongly correlated components: exchanging all that is wrong at once goes round in circles
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        columns = rng.normal(size=(60, 1, 1)) + 0.05 * rng.normal(size=(60, 3, 24))
+        x, y, z = (columns[:, a] for a in range(3))
+        gram = np.stack([x.T @ x, y.T @ y, z.T @ z, *(g + g.T for g in (x.T @ y, x.T @ z, y.T @ z))])
+        mix = np.array([[1.0, 1.0, 0.0, 0.0, 0.0, 0.0]])
+        target = rng.normal(size=120)
+        full = np.concatenate([x, y])
+        right = (full.T @ target)[None]
+        codes = solve_codes(gram, mix, right, np.ones(24), np.array([1e-3]), 0, True, 0.0)
+        expected, _ = nnls(
+            np.concatenate([full, np.sqrt(1e-3) * np.eye(24)]), np.r_[target, np.zeros(24)], maxiter=2000
+        )
+        np.testing.assert_allclose(codes.alpha[0], expected, atol=1e-7)
+
+
+def test_std_and_dof_are_not_computed_unless_asked_for():
+    rng = np.random.default_rng(1)
+    gram, mix, right, _, _ = problem(rng, 3, 5)
+    codes = solve_codes(gram, mix, right, np.ones(5), np.ones(3), 0, True, 0.0, spread=False)
+    assert np.isnan(codes.std).all()
+    assert np.isnan(codes.dof).all()
+
+
+@pytest.mark.parametrize("target", [-40.0, -6.0, -1.0, 0.0])
+def test_the_deviation_of_a_coefficient_held_at_zero_is_what_its_posterior_allows_above_zero(target):
+    gram = np.zeros((6, 1, 1))
+    gram[0] = 3.0
+    v, l1 = 0.5, 0.7
+    codes = solve_codes(
+        gram, np.array([[1.0, 0, 0, 0, 0, 0]]), np.array([[target]]), np.array([0.1]), np.array([v]), 0, True, l1,
+        spread_prior=np.array([1.0]),
+    )  # fmt: skip
+    assert codes.alpha[0, 0] == 0.0
+    a = np.linspace(0, 8, 400_001)
+    density = np.exp(-(3.0 * a**2 / 2 - target * a) / v - a**2 / 2 - l1 * a)
+    assert codes.std[0, 0] == pytest.approx(np.sqrt((density * a**2).sum() / density.sum()), rel=1e-3)
+    assert codes.dof[0] == pytest.approx(3.0 / (3.0 + v))
+
+
+def test_deviations_with_another_prior_are_those_of_a_fit_with_that_prior():
+    rng = np.random.default_rng(3)
+    gram, mix, right, _, _ = problem(rng, 9, 6, 4)
+    right = np.abs(right)  # so that some coefficients are positive
+    prior, wider = np.r_[np.full(4, 0.01), np.full(6, 0.1)], np.r_[np.full(4, 0.01), np.ones(6)]
+    v = np.full(9, 0.5)
+    codes = solve_codes(gram, mix, right, prior, v, 4, True, 0.5, spread_prior=wider)
+    same = solve_codes(gram, mix, right, prior, v, 4, True, 0.5)
+    other = solve_codes(gram, mix, right, wider, v, 4, False, 0.0)
+    np.testing.assert_array_equal(codes.alpha, same.alpha)
+    np.testing.assert_allclose(codes.dof, other.dof)
+    on = codes.alpha > 0
+    assert on.any()
+    np.testing.assert_allclose(codes.std[on], other.std[on], rtol=1e-12)
+    assert (codes.std[~on] < other.std[~on]).all()

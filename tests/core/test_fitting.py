@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 import naive_fit
 from au3dmm.config import FitParams, IdentityParams
@@ -9,8 +10,10 @@ from au3dmm.core.basis import deform
 from au3dmm.core.camera import project
 from au3dmm.core.fitting import (
     CameraSettings,
+    fit_alpha,
     fit_expression,
     fit_neutral,
+    implausible,
     landmark_weights,
     noise_px,
 )
@@ -32,6 +35,7 @@ def fit_options(params):
         "joint_pose": params.joint_pose,
         "nonnegative": params.codes == "nonnegative",
         "l1": params.l1,
+        "ridge": params.ridge,
     }
 
 
@@ -58,7 +62,7 @@ def test_every_preset_equals_its_naive_per_frame_oracle(preset):
         expected = naive_fit.expression(
             l, neutral, face.components_au, w, params.camera, params.perspective_passes, FOCAL,
             sigma=params.sigma_px, joint_pose=params.joint_pose,
-            nonnegative=params.codes == "nonnegative", l1=params.l1,
+            nonnegative=params.codes == "nonnegative", l1=params.l1, ridge=params.ridge,
         )  # fmt: skip
         np.testing.assert_allclose(fit.alpha[frame], expected, atol=1e-10, rtol=0)
 
@@ -199,6 +203,63 @@ def test_a_mirrored_face_gets_the_mirrored_alpha_and_nothing_else_does():
     # ... and swapping left and right without flipping does not fit a lopsided face at all
     c = fit_expression(seen[:, MIRROR], face.template, face.components_au, np.ones(68), cam, **options)
     assert np.abs(c.fitted - seen[:, MIRROR]).mean() > 20 * np.abs(a.fitted - seen).mean()
+
+
+def test_the_small_pose_change_corrects_a_camera_that_is_a_little_off():
+    face = make_face(0)
+    rng = np.random.default_rng(0)
+    right = random_rotations(rng, 12, 20)
+    off = Rotation.from_rotvec(rng.uniform(-0.02, 0.02, (12, 3))).as_matrix()
+    seen = see_orthographic(np.broadcast_to(face.template, (12, 68, 3)), right, 1500.0, np.zeros((12, 2)))
+    camera = 1490.0 * (off @ right)[:, :2]
+
+    def misfit(joint_pose):
+        fit = fit_expression(
+            seen, face.template, face.components_au, np.ones(68), CameraSettings("scaled_orthographic", 0, FOCAL),
+            sigma_px=0.1, joint_pose=joint_pose, nonnegative=True, l1=1e4, camera=camera,
+        )  # fmt: skip
+        return np.abs(fit.fitted - seen).max(), np.abs(fit.pose.rotation - right).max(), fit.pose.scale
+
+    image, rotation, scale = misfit(True)
+    assert image < 0.03 * misfit(False)[0]
+    assert rotation < 1e-3
+    np.testing.assert_allclose(scale, 1500.0, rtol=1e-3)
+
+
+def test_a_face_with_any_number_of_landmarks_is_fitted_and_its_eyes_set_the_noise():
+    face, neutral, _, seen = recording(9)
+    order = np.random.default_rng(0).permutation(68)
+    twice = np.concatenate([order, order])  # every landmark two times, of half the weight, in another order
+    eyes = (int(np.flatnonzero(order == 36)[0]), int(np.flatnonzero(order == 45)[0]))
+    params = FitParams()
+    w = landmark_weights(params.jaw_weight)
+    a = fit_expression(seen, neutral, face.components_au, w, camera_settings(params), **fit_options(params))
+    b = fit_expression(
+        seen[:, twice], neutral[twice], face.components_au[:, twice], w[twice] / 2, camera_settings(params),
+        **fit_options(params), eyes=eyes,
+    )  # fmt: skip
+    np.testing.assert_allclose(a.alpha, b.alpha, atol=1e-9, rtol=0)
+    np.testing.assert_allclose(a.alpha_std, b.alpha_std, atol=1e-9, rtol=0)
+    np.testing.assert_allclose(a.fitted[:, twice], b.fitted, atol=1e-7, rtol=0)
+    known = {"sigma_id_px": 0.3, "sigma_offset_m": 0.0, "alternations": 3}
+    c = fit_neutral(seen, face.template, face.components_id, w, camera_settings(params), **known)
+    d = fit_neutral(
+        seen[:, twice], face.template[twice], face.components_id[:, twice], w[twice] / 2, camera_settings(params),
+        **known, eyes=eyes,
+    )  # fmt: skip
+    np.testing.assert_allclose(c.alpha_id, d.alpha_id, atol=1e-9, rtol=0)
+    np.testing.assert_array_equal(
+        implausible(seen, neutral, 0.3), implausible(seen[:, twice], neutral[twice], 0.3, eyes=eyes)
+    )
+
+
+def test_alpha_alone_has_the_same_bits_as_in_the_whole_fit():
+    face, neutral, _, seen = recording()
+    params = FitParams()
+    w = landmark_weights(params.jaw_weight)
+    whole = fit_expression(seen, neutral, face.components_au, w, camera_settings(params), **fit_options(params))
+    alone = fit_alpha(seen, neutral, face.components_au, w, camera_settings(params), **fit_options(params))
+    np.testing.assert_array_equal(alone, whole.alpha)
 
 
 def test_a_larger_penalty_never_lengthens_alpha():

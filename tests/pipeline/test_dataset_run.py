@@ -151,7 +151,7 @@ def test_all_failed_is_another_exit_code(dataset):
 
 def test_a_changed_parameter_repeats_only_what_depends_on_it(copy):
     result = run_dataset(
-        copy, pipeline=load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 3.0}), options=SERIAL
+        copy, pipeline=load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 4.0}), options=SERIAL
     )
     assert ran(result) == {"fit": 4, "align": 4}
 
@@ -188,9 +188,9 @@ def test_a_plan_gives_the_reason(copy):
     }
     assert whys["S000_0"]["sync"] == "clock.json is missing"
     assert whys["S001_1"] == {"align": "labels.parquet was changed since"}
-    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 3.0})
+    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 4.0})
     plan = plan_dataset(copy, pipeline=params, options=SERIAL)
-    assert plan.sessions[2].why["fit"] == "changed: l1 = 3.0, was 2.0"
+    assert plan.sessions[2].why["fit"] == "changed: l1 = 4.0, was 3.0"
     assert plan.sessions[2].why["align"] == "changed: coefficients"
 
 
@@ -234,7 +234,7 @@ def test_a_limit_takes_the_first_sessions_and_leaves_what_was_put_together(copy)
 
 
 def test_only_what_this_pipeline_made_is_put_together(copy):
-    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 3.0})
+    params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"l1": 4.0})
     run_dataset(copy, pipeline=params, options=RunOptions(executor="serial", shard=(1, 2)))
     last = run_dataset(copy, pipeline=params, options=RunOptions(executor="serial", first="consolidate"))
     assert last.states == {"S000_0": "labelled", "S000_1": "labelled", "S001_0": "not done", "S001_1": "not done"}

@@ -52,6 +52,21 @@ def test_the_pose_is_blind_to_expression_and_alpha_to_pose(tmp_path):
     assert np.corrcoef(active, moved)[0, 1] > 0.95
 
 
+def test_the_noise_of_a_session_is_measured_unless_it_is_stated(tmp_path):
+    found = []
+    for noise_px in (0.2, 3.0):
+        folder = tmp_path / str(noise_px)
+        folder.mkdir()
+        run_both(plant(folder, noise_px=noise_px), folder)
+        noise = read_metadata(folder / "coefficients.parquet")["noise"]
+        assert noise["sigma_px"] == pytest.approx((0.7 + noise["measured_px"]) / 2, abs=1e-3)
+        found.append(noise["measured_px"])
+    assert found[1] > 3 * found[0]
+    planted = plant(tmp_path)
+    run_both(planted, tmp_path, "paper")
+    assert read_metadata(tmp_path / "coefficients.parquet")["noise"] == {"sigma_px": 10.0, "measured_px": None}
+
+
 @pytest.mark.parametrize("preset", ["robust", "paper"])
 def test_running_twice_gives_the_same_bytes(tmp_path, preset):
     planted = plant(tmp_path)

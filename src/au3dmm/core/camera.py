@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.core.camera_kernels import cameras_of_frames, moment_weights, nearest_of_frames, poses_of_frames
 from au3dmm.errors import FitError
 
 CameraModel = Literal["scaled_orthographic", "affine"]
@@ -76,7 +77,7 @@ def fit_affine(
     ----------
     landmarks : (T, L, 2) array
         Image plane, px.
-    shape : (L, 3) or (T, L, 3) array
+    shape : (L, 3) array
         Model landmarks, m.
     weights : (L,) array
         Non-negative weight of each landmark.
@@ -91,14 +92,7 @@ def fit_affine(
     FitError
         If the model landmarks lie in a plane or line, or weights leave fewer than four of them.
     """
-    w = weights / weights.sum()
-    l0 = landmarks - (w @ landmarks)[:, None]
-    s0 = shape - (w @ shape)[..., None, :]
-    normal = s0.swapaxes(-1, -2) @ (w[:, None] * s0)
-    if not (np.linalg.eigvalsh(normal)[..., 0] > 1e-9 * np.trace(normal, axis1=-2, axis2=-1)).all():
-        raise FitError("camera: the model's landmarks lie in one plane (or too few have weight); cannot fit a pose")
-    right = s0.swapaxes(-1, -2) @ (w[:, None] * l0)
-    return np.linalg.solve(np.broadcast_to(normal, (len(right), 3, 3)), right).swapaxes(-1, -2)
+    return _fit_frames(landmarks, shape, weights, False, 0, 1.0).camera
 
 
 def closest_scaled_orthographic(affine: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -124,17 +118,10 @@ def closest_scaled_orthographic(affine: NDArray[np.float64]) -> tuple[NDArray[np
     FitError
         If a camera has collapsed to a line (all image landmarks equal or collinear).
     """
-    m = affine @ affine.swapaxes(1, 2)
-    det = m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] ** 2
-    trace = m[:, 0, 0] + m[:, 1, 1]
-    if not (det > 1e-12 * trace**2).all():
-        frame = int(np.argmin(np.where(np.isfinite(det), det, -np.inf)))
-        raise FitError(f"camera: the image landmarks of frame {frame} of {len(m)} lie on a line or a point")
-    d = np.sqrt(det)
-    q = np.sqrt(trace + 2 * d)
-    h = (m + d[:, None, None] * np.eye(2)) / q[:, None, None]
-    scale = q / 2
-    return scale[:, None, None] * np.linalg.solve(h, affine), scale
+    camera = np.array(affine, np.float64)
+    scale = np.empty(len(camera))
+    _check(nearest_of_frames(camera, scale), len(camera))
+    return camera, scale
 
 
 def rotation_of(camera: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -143,35 +130,60 @@ def rotation_of(camera: NDArray[np.float64], scale: NDArray[np.float64]) -> NDAr
     return np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
 
 
-def remove_perspective(
+@dataclass(frozen=True)
+class Cameras:
+    """Cameras of T frames, and how their landmarks are freed of perspective.
+
+    Attributes
+    ----------
+    camera : (T, 2, 3) array
+        px per metre.
+    tilt : (T, 3) array
+        Third row of the rotation times scale / focal, 1 / m; zero without perspective.
+    centre : (T, 2) array
+        Weighted mean of the landmarks once perspective is removed, px.
+    """
+
+    camera: NDArray[np.float64]
+    tilt: NDArray[np.float64]
+    centre: NDArray[np.float64]
+
+
+def fit_cameras(
     landmarks: NDArray[np.float64],
     shape: NDArray[np.float64],
-    camera: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    focal_px: float,
     weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Move landmarks to where a scaled orthographic camera would have seen them: ``l_i (1 - z_i s / f)``.
+    model: CameraModel,
+    perspective_passes: int,
+    focal_px: float,
+) -> Cameras:
+    """Fit a camera per frame, correcting perspective `perspective_passes` times (docs/method.md, steps 2 and 3).
 
-    Exact for a pinhole: with z towards the camera and Z the centre's distance, ``l = f x / (Z - z)`` and
-    ``s = f / Z``. docs/method.md, step 3.
+    Perspective is removed by moving landmarks to where a scaled orthographic camera would have seen them:
+    ``l_i (1 - z_i s / f)`` with z_i the depth of landmark i, towards the camera, from the landmarks' weighted centre.
+    Exact for a pinhole: with Z the centre's distance, ``l = f x / (Z - z)`` and ``s = f / Z``.
 
     Parameters
     ----------
     landmarks : (T, L, 2) array
-        Image plane (relative to the principal point), px.
+        Image plane, relative to the principal point, px.
     shape : (L, 3) array
-        m.
-    camera, scale : (T, 2, 3) and (T,) arrays
-        Scaled orthographic cameras, px per metre.
+        Model landmarks, m.
+    weights : (L,) array
+        Non-negative weight of each landmark.
+    model : "scaled_orthographic" or "affine"
+        Camera model.
+    perspective_passes : int
+        Corrections; 0 = none.
     focal_px : float
         Focal length, px.
-    weights : (L,) array
-        Weights of the centre from which depth is counted.
+
+    Raises
+    ------
+    FitError
+        If the landmarks determine no camera.
     """
-    w = weights / weights.sum()
-    depth = np.einsum("ta,la->tl", rotation_of(camera, scale)[:, 2], shape - w @ shape)
-    return np.asarray(landmarks * (1 - depth * (scale / focal_px)[:, None])[..., None])
+    return _fit_frames(landmarks, shape, weights, model == "scaled_orthographic", perspective_passes, focal_px)
 
 
 def fit_camera(
@@ -182,29 +194,37 @@ def fit_camera(
     perspective_passes: int,
     focal_px: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit a camera per frame, correcting perspective `perspective_passes` times.
+    """Return the cameras (T, 2, 3) of `fit_cameras`, and the landmarks (T, L, 2) as they see them."""
+    found = fit_cameras(landmarks, shape, weights, model, perspective_passes, focal_px)
+    if not perspective_passes:
+        return found.camera, landmarks
+    depth = found.tilt @ (shape - weights @ shape / weights.sum()).T
+    return found.camera, landmarks * (1 - depth)[..., None]
 
-    Returns
-    -------
-    camera : (T, 2, 3) array
-        px per metre.
-    landmarks : (T, L, 2) array
-        Landmarks as that camera sees them (perspective removed), px.
 
-    Raises
-    ------
-    FitError
-        If the landmarks determine no camera.
-    """
-    corrected = landmarks
-    affine = fit_affine(corrected, shape, weights)
-    for _ in range(perspective_passes):
-        camera, scale = closest_scaled_orthographic(affine)
-        corrected = remove_perspective(landmarks, shape, camera, scale, focal_px, weights)
-        affine = fit_affine(corrected, shape, weights)
-    if model == "scaled_orthographic":
-        affine, _ = closest_scaled_orthographic(affine)
-    return affine, corrected
+def _fit_frames(
+    landmarks: NDArray[np.float64],
+    shape: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    scaled: bool,
+    passes: int,
+    focal_px: float,
+) -> Cameras:
+    n, n_landmarks = len(landmarks), len(shape)
+    centred, factors, inverse = np.empty((n_landmarks, 3)), np.empty((2 * n_landmarks, 20)), np.empty((3, 3))
+    if not moment_weights(np.ascontiguousarray(shape), weights / weights.sum(), centred, factors, inverse):
+        raise FitError("camera: the model's landmarks lie in one plane (or too few have weight); cannot fit a pose")
+    moments = landmarks.reshape(n, -1) @ factors
+    found = Cameras(np.empty((n, 2, 3)), np.empty((n, 3)), np.empty((n, 2)))
+    _check(
+        cameras_of_frames(moments, inverse, scaled, passes, float(focal_px), found.camera, found.centre, found.tilt), n
+    )
+    return found
+
+
+def _check(failed: int, n: int) -> None:
+    if failed >= 0:
+        raise FitError(f"camera: the image landmarks of frame {failed} of {n} lie on a line or a point")
 
 
 def pose_of(
@@ -226,12 +246,11 @@ def pose_of(
     focal_px : float or None
         None where no perspective was corrected.
     """
-    nearest, scale = closest_scaled_orthographic(camera)
-    rotation = rotation_of(nearest, scale)
-    if focal_px is None:
-        return Pose(rotation, scale, shift)
-    to_origin = 1 / (1 + scale * (rotation[:, 2] @ centre) / focal_px)
-    return Pose(rotation, scale * to_origin, shift * to_origin[:, None])
+    n = len(camera)
+    pose = Pose(np.empty((n, 3, 3)), np.empty(n), np.empty((n, 2)))
+    focal = 0.0 if focal_px is None else float(focal_px)
+    _check(poses_of_frames(camera, shift, centre, focal, pose.rotation, pose.scale, pose.translation), n)
+    return pose
 
 
 def project(

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from au3dmm.core.lane_equations import (
+    SPARE_ROWS,
+    factor_lanes,
+    invert_lanes,
+    mix_lanes,
+    reduce_lanes,
+    substitute_lanes,
+)
+from au3dmm.core.lanes import LANES
+from au3dmm.core.nonnegative import nonnegative_lanes, nonnegative_scratch
 from au3dmm.errors import FitError
+
+_SINGULAR = 1e-14
 
 
 @dataclass(frozen=True)
@@ -22,9 +35,10 @@ class Codes:
     alpha : (T, K) array
         Coefficients of the components.
     std : (T, K) array
-        Posterior standard deviations of `alpha` with the pose unknown (without regard to the sign constraint).
+        Posterior standard deviations of `alpha` with the pose unknown; where a non-negative coefficient is 0, the root
+        mean square that it may have all the same. NaN if not asked for.
     dof : (T,) array
-        Effective degrees of freedom that the landmarks determine, of K.
+        Effective degrees of freedom that the landmarks determine, of K; NaN if not asked for.
     """
 
     pose: NDArray[np.float64]
@@ -42,13 +56,16 @@ def solve_codes(
     n_pose: int,
     nonnegative: bool,
     l1: float,
+    *,
+    spread: bool = True,
+    spread_prior: NDArray[np.float64] | None = None,
 ) -> Codes:
     """Minimise ``1/2 x'Q_t x - b_t'x + l1 v_t sum(alpha)`` for every frame t, with alpha >= 0 if asked.
 
     ``Q_t = sum_m mix_tm gram_m + v_t diag(prior)``; the first `n_pose` coefficients of x are pose, unconstrained,
-    eliminated by a partial Cholesky factorisation; the rest are alpha (docs/method.md, step 5). The
-    non-negative problem is solved exactly: coordinate descent finds the support, and an active-set iteration
-    (Lawson & Hanson 1974, ch. 23) finishes it, so that the answer does not depend on where the search started.
+    eliminated by a partial Cholesky factorisation; the rest are alpha (docs/method.md, step 5). Eight frames are
+    solved side by side. The non-negative problem is solved exactly, by exchanging what is in and out of the support
+    until the optimality conditions hold (`nonnegative`): the answer does not depend on where the search started.
 
     Parameters
     ----------
@@ -68,6 +85,10 @@ def solve_codes(
         Whether alpha >= 0.
     l1 : float
         Rate of the exponential prior; used if `nonnegative`.
+    spread : bool
+        Whether `std` and `dof` are wanted; without them non-negative codes take half the time.
+    spread_prior : (N,) array, optional
+        Prior precisions for `std` and `dof`, if others than `prior`.
 
     Raises
     ------
@@ -83,13 +104,26 @@ def solve_codes(
         )
     if not (np.isfinite(mix).all() and np.isfinite(right).all() and (variance > 0).all()):
         raise FitError("codes: landmarks, cameras or noise variances are not finite and positive")
-    k = n - n_pose
+    # even numbers of pose columns and of components: a spare column has the equation 1 x = 0
+    p = n_pose + n_pose % 2
+    places = np.r_[0:n_pose, p : p + n - n_pose]
+    size = p + (n - n_pose) + (n - n_pose) % 2
+    padded = np.zeros((6, size, size))
+    padded[:, places[:, None], places] = gram
+    unit = np.ones(size)
+    unit[places] = 0.0
+    prior_padded, wider = np.zeros(size), np.zeros(size)
+    prior_padded[places] = prior
+    wider[places] = prior if spread_prior is None else spread_prior
+    b = np.zeros((len(right), size))
+    b[:, places] = right
+    rows, columns = np.tril_indices(size)
     x = np.zeros((len(right), n))
-    std = np.zeros((len(right), k))
-    dof = np.zeros(len(right))
+    std = np.full((len(right), n - n_pose), np.nan)
+    dof = np.full(len(right), np.nan)
     failed = _solve_frames(
-        np.ascontiguousarray(gram), np.ascontiguousarray(mix), np.ascontiguousarray(right), prior, variance,
-        n_pose, nonnegative, float(l1), x, std, dof,
+        np.ascontiguousarray(padded[:, rows, columns].T), np.ascontiguousarray(mix), b, prior_padded, wider, unit,
+        np.ascontiguousarray(variance), n_pose, n - n_pose, nonnegative, float(l1), spread, x, std, dof,
     )  # fmt: skip
     if failed >= 0:
         raise FitError(f"codes: the equations of frame {failed} of {len(right)} are singular")
@@ -97,195 +131,70 @@ def solve_codes(
 
 
 @njit(cache=True)
-def _solve_frames(gram, mix, right, prior, variance, p, nonnegative, l1, x, std, dof):  # type: ignore[no-untyped-def]
+def _solve_frames(  # type: ignore[no-untyped-def]
+    gram, mix, right, prior, wider, unit, variance, n_pose, k, nonnegative, l1, spread, x, std, dof
+):
     n_frames, n = right.shape
-    k = n - p
-    q = np.empty((n, n))
-    y = np.empty(n)
-    schur = np.empty((k, k))
-    factor = np.empty((k, k))
-    inverse = np.empty((k, k))
-    alpha = np.zeros(k)
-    for f in range(n_frames):
-        v = variance[f]
-        for i in range(n):
-            for j in range(i + 1):
-                total = 0.0
-                for m in range(6):
-                    total += mix[f, m] * gram[m, i, j]
-                q[i, j] = total
-            q[i, i] += v * prior[i]
-            y[i] = right[f, i]
-        if not _factor_columns(q, y, p):
-            return f
-        for i in range(k):
-            for j in range(i + 1):
-                schur[i, j] = q[p + i, p + j]
-                schur[j, i] = schur[i, j]
-        factor[:, :] = schur
-        if not _cholesky(factor, k):
-            return f
-        _invert(factor, inverse, k)
-        determined = float(k)
-        for i in range(k):
-            std[f, i] = np.sqrt(v * inverse[i, i])
-            determined -= v * prior[p + i] * inverse[i, i]
-        dof[f] = determined
+    p = n_pose + n_pose % 2
+    q = np.zeros((n + SPARE_ROWS) * n * LANES)
+    pivots = np.ones(n * LANES)
+    low = np.zeros((n + 2) * 4 * LANES)
+    inverse = np.zeros((n + 4) * LANES)
+    solution = np.zeros((n + 4) * LANES)
+    unused = np.zeros((n + 4) * LANES)
+    weight = np.zeros(LANES)
+    slope = np.zeros(k * LANES)
+    scratch = nonnegative_scratch(k)
+    for first in range(0, n_frames, LANES):
+        mix_lanes(q, n, gram, mix, variance, prior, unit, right, first)
+        factor_lanes(q, n, 0, p, pivots)
+        reduce_lanes(q, n, p)
+        count = min(LANES, n_frames - first)
         if nonnegative:
-            g = y[p:] - l1 * v
-            _descend(schur, g, alpha)
-            if not _finish(schur, g, alpha):
-                return f
-        else:
+            for s in range(LANES):
+                weight[s] = l1 * variance[min(first + s, n_frames - 1)]
+            lane = nonnegative_lanes(q, n, p, k, weight, count, scratch, solution, slope)
+            if lane >= 0:
+                return first + lane
+            if spread:
+                for i in range(p, n):
+                    for s in range(LANES):
+                        v = variance[min(first + s, n_frames - 1)]
+                        q[(i * n + i) * LANES + s] += (wider[i] - prior[i]) * v
+        if spread or not nonnegative:
+            factor_lanes(q, n, p, n, pivots)
+            # the non-negative solution is there already
+            invert_lanes(q, n, p, low, inverse, unused if nonnegative else solution)
+        substitute_lanes(q, n, p, solution)
+        for s in range(count):
+            for i in range(n):
+                if not pivots[i * LANES + s] > _SINGULAR:
+                    return first + s
+            f = first + s
+            for i in range(n_pose):
+                x[f, i] = solution[i * LANES + s]
             for i in range(k):
-                total = 0.0
-                for j in range(k):
-                    total += inverse[i, j] * y[p + j]
-                alpha[i] = total
-        x[f, p:] = alpha
-        for i in range(p - 1, -1, -1):
-            total = y[i]
-            for j in range(i + 1, n):
-                total -= q[j, i] * x[f, j]
-            x[f, i] = total / q[i, i]
+                x[f, n_pose + i] = solution[(p + i) * LANES + s]
+            if spread:
+                determined = float(k)
+                for i in range(k):
+                    v = variance[f] * inverse[(p + i) * LANES + s]
+                    determined -= wider[p + i] * v
+                    std[f, i] = np.sqrt(v)
+                    if nonnegative and not x[f, n_pose + i] > 0.0:
+                        down = (weight[s] - slope[i * LANES + s]) * inverse[(p + i) * LANES + s]
+                        std[f, i] *= _share_above_zero(down / np.sqrt(v))
+                dof[f] = determined
     return -1
 
 
 @njit(cache=True)
-def _factor_columns(q, y, p):  # type: ignore[no-untyped-def]
-    # Cholesky of the first p columns in the lower triangle; what remains below is their Schur complement
-    n = q.shape[0]
-    for j in range(p):
-        if not q[j, j] > 0.0:
-            return False
-        d = np.sqrt(q[j, j])
-        q[j, j] = d
-        for i in range(j + 1, n):
-            q[i, j] /= d
-        y[j] /= d
-        for i in range(j + 1, n):
-            c = q[i, j]
-            y[i] -= c * y[j]
-            for m in range(j + 1, i + 1):
-                q[i, m] -= c * q[m, j]
-    return True
+def _share_above_zero(beta):  # type: ignore[no-untyped-def]
+    """Return the root mean square of a normal variable of mean -beta and deviation 1, given that it is not negative.
 
-
-@njit(cache=True)
-def _cholesky(a, n):  # type: ignore[no-untyped-def]
-    for i in range(n):
-        for j in range(i + 1):
-            total = a[i, j]
-            for m in range(j):
-                total -= a[i, m] * a[j, m]
-            if i == j:
-                if not total > 1e-14 * abs(a[i, i]):
-                    return False
-                a[i, i] = np.sqrt(total)
-            else:
-                a[i, j] = total / a[j, j]
-    return True
-
-
-@njit(cache=True)
-def _invert(factor, inverse, n):  # type: ignore[no-untyped-def]
-    # inverse of L L' from the columns of L^-1, which are needed for the posterior anyway
-    low = np.zeros((n, n))
-    for j in range(n):
-        low[j, j] = 1.0 / factor[j, j]
-        for i in range(j + 1, n):
-            total = 0.0
-            for m in range(j, i):
-                total -= factor[i, m] * low[m, j]
-            low[i, j] = total / factor[i, i]
-    for i in range(n):
-        for j in range(i + 1):
-            total = 0.0
-            for m in range(i, n):
-                total += low[m, i] * low[m, j]
-            inverse[i, j] = total
-            inverse[j, i] = total
-
-
-@njit(cache=True)
-def _descend(q, g, alpha):  # type: ignore[no-untyped-def]
-    # coordinate descent from the previous frame's alpha, good enough to know which coefficients are zero
-    k = g.shape[0]
-    gradient = g - q @ alpha
-    for _ in range(60):
-        change = 0.0
-        for i in range(k):
-            value = max(alpha[i] + gradient[i] / q[i, i], 0.0)
-            d = value - alpha[i]
-            if d != 0.0:
-                alpha[i] = value
-                for j in range(k):
-                    gradient[j] -= d * q[j, i]
-                change = max(change, abs(d))
-        if change < 1e-4:
-            return
-
-
-@njit(cache=True)
-def _finish(q, g, alpha):  # type: ignore[no-untyped-def]
-    k = g.shape[0]
-    scale = 0.0
-    for i in range(k):
-        scale = max(scale, abs(g[i]))
-    tolerance = 1e-11 * max(scale, 1e-300)
-    free = np.empty(k, np.int64)
-    sub = np.empty((k, k))
-    z = np.empty(k)
-    positive = alpha > 0.0
-    for _ in range(10 * k + 10):
-        while True:
-            m = 0
-            for i in range(k):
-                if positive[i]:
-                    free[m] = i
-                    m += 1
-            for a in range(m):
-                for b in range(m):
-                    sub[a, b] = q[free[a], free[b]]
-                z[a] = g[free[a]]
-            if not _cholesky(sub, m):
-                return False
-            for a in range(m):
-                for b in range(a):
-                    z[a] -= sub[a, b] * z[b]
-                z[a] /= sub[a, a]
-            for a in range(m - 1, -1, -1):
-                for b in range(a + 1, m):
-                    z[a] -= sub[b, a] * z[b]
-                z[a] /= sub[a, a]
-            step = 1.0
-            blocking = -1
-            for a in range(m):
-                if z[a] < 0.0:
-                    now = alpha[free[a]]
-                    if now / (now - z[a]) < step:
-                        step = now / (now - z[a])
-                        blocking = free[a]
-            for a in range(m):
-                alpha[free[a]] += step * (z[a] - alpha[free[a]])
-            if blocking < 0:
-                for a in range(m):
-                    alpha[free[a]] = z[a]  # not a sum of steps: the same support gives the same bits
-                break
-            alpha[blocking] = 0.0
-            positive[blocking] = False
-        best = tolerance
-        enter = -1
-        for i in range(k):
-            if not positive[i]:
-                alpha[i] = 0.0
-                slope = g[i]
-                for j in range(k):
-                    slope -= q[i, j] * alpha[j]
-                if slope > best:
-                    best = slope
-                    enter = i
-        if enter < 0:
-            return True
-        positive[enter] = True
-    return False
+    With h = phi(beta) / (1 - Phi(beta)) that is ``sqrt(1 + beta^2 - beta h)``; far out, its asymptotic series.
+    """
+    if beta > 20.0:
+        return np.sqrt(2.0 - 10.0 / beta**2) / beta
+    h = np.sqrt(2.0 / np.pi) * np.exp(-0.5 * beta * beta) / math.erfc(beta / np.sqrt(2.0))
+    return np.sqrt(max(1.0 + beta * beta - beta * h, 0.0))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.fitting import CameraSettings, Neutral, fit_expression, fit_neutral
+from au3dmm.core.fitting import EYES, CameraSettings, Neutral, fit_alpha, fit_neutral
 from au3dmm.errors import FitError
 
 _START_FRAMES = 3
@@ -71,6 +73,8 @@ def find_neutral(
     share: float,
     frames_max: int,
     passes: int,
+    ridge: float = 1.0,
+    eyes: tuple[int, int] = EYES,
 ) -> NeutralSearch:
     """Find a subject's neutral face in all of the frames given (docs/method.md, step 4).
 
@@ -79,12 +83,12 @@ def find_neutral(
 
     Parameters
     ----------
-    landmarks : (T, 68, 2) array
+    landmarks : (T, L, 2) array
         Frames with landmarks, recordings one after another; image plane, px, y up.
     starts : (R,) int array
         Row at which each recording starts; strictly increasing, beginning with 0.
     template, components_id, components_au : arrays
-        At the landmarks: (68, 3), (K_id, 68, 3), (K_au, 68, 3), m.
+        At the landmarks: (L, 3), (K_id, L, 3), (K_au, L, 3), m.
     weights, settings, sigma_id_px, sigma_offset_m, alternations
         As in `fit_neutral`.
     sigma_px, l1
@@ -95,6 +99,10 @@ def find_neutral(
         At most this many are used.
     passes : int
         How often frames are chosen.
+    ridge : float
+        As in `fit_expression`.
+    eyes : (int, int)
+        Which landmarks are the outer eye corners.
 
     Raises
     ------
@@ -112,10 +120,13 @@ def find_neutral(
             sigma_id_px=sigma_id_px,
             sigma_offset_m=sigma_offset_m,
             alternations=alternations,
+            eyes=eyes,
         )
 
+    products = np.einsum("kla,mla->km", components_au, components_au, optimize=True) / components_au.shape[1]
+
     def displacement_mm(rows: NDArray[np.int64], neutral: Neutral) -> NDArray[np.float64]:
-        fit = fit_expression(
+        alpha = fit_alpha(
             landmarks[rows],
             neutral.shape,
             components_au,
@@ -125,9 +136,11 @@ def find_neutral(
             joint_pose=True,
             nonnegative=True,
             l1=l1,
+            ridge=ridge,
+            eyes=eyes,
         )
-        moved = np.tensordot(fit.alpha, components_au, axes=1)
-        return np.asarray(1e3 * np.sqrt((moved**2).sum(2).mean(1)))
+        # alpha >= 0 is often all zeros, whose sum of squares may round to less than 0
+        return np.asarray(1e3 * np.sqrt(np.maximum(((alpha @ products) * alpha).sum(1), 0.0)))
 
     if not len(landmarks):
         raise FitError("identity: no frame with landmarks; expected at least one")
@@ -137,11 +150,12 @@ def find_neutral(
     neutral = fit_to(chosen)
     # a short recording is looked at whole: every third of six frames would leave nothing to choose from
     looked_at = np.arange(0, len(landmarks), _EVERY if len(landmarks) >= 30 * _EVERY else 1)
-    energy = displacement_mm(looked_at, neutral)
     for _ in range(passes):
+        energy = displacement_mm(looked_at, neutral)
         quiet = np.argsort(energy, kind="stable")[: max(1, round(share * len(looked_at)))]
         chosen = spread_evenly(np.sort(looked_at[quiet]), frames_max)
         neutral = fit_to(chosen)
-        energy = displacement_mm(looked_at, neutral)
-    start_energy = max(float(np.median(displacement_mm(rows, neutral))) for rows in firsts)
-    return NeutralSearch(neutral, chosen, displacement_mm(chosen, neutral), start_energy)
+    final = displacement_mm(np.concatenate([chosen, *firsts]), neutral)
+    at_starts = iter(final[len(chosen) :].tolist())
+    start_energy = max(median(islice(at_starts, len(rows))) for rows in firsts)
+    return NeutralSearch(neutral, chosen, final[: len(chosen)], start_energy)

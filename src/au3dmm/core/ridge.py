@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from au3dmm.errors import FitError
 
@@ -71,7 +70,10 @@ def solve_normal(
         If `normal` is not positive definite or not finite.
     """
     try:
-        factor = cho_factor(normal)
-    except (LinAlgError, ValueError) as err:
+        # inverse of the factor: it gives both, and fails unless the matrix is positive definite
+        inverse = np.linalg.inv(np.linalg.cholesky(normal))
+    except np.linalg.LinAlgError as err:
         raise FitError(f"ridge: the normal equations of {len(right)} coefficients are singular") from err
-    return np.asarray(cho_solve(factor, right)), np.asarray(cho_solve(factor, np.eye(len(right))))
+    if not np.isfinite(inverse).all():
+        raise FitError(f"ridge: the normal equations of {len(right)} coefficients are singular")
+    return inverse.T @ (inverse @ right), inverse.T @ inverse

@@ -69,8 +69,11 @@ def smooth_landmarks(
     valid: NDArray[np.bool_],
     window_us: int,
     breaks: NDArray[np.bool_] | None = None,
+    as_they_are: NDArray[np.int64] = EYELIDS,
 ) -> NDArray[np.float64]:
-    """Smooth landmarks (T, 68, D) with `smooth_tracks`, but never the eyelids: a blink is shorter than the window.
+    """Smooth landmarks (T, L, D) with `smooth_tracks`, but never the eyelids: a blink is shorter than the window.
+
+    `as_they_are` says which landmarks the eyelids are; the default is for the iBUG order.
 
     Runs end at invalid frames, before frames where `breaks` (T,) is True (another face), and at intervals longer than
     100 ms or one and a half median intervals.
@@ -84,7 +87,7 @@ def smooth_landmarks(
     flat = landmarks.reshape(len(landmarks), -1)
     smooth = smooth_tracks(flat, t_us, valid, window_us, max(_MAX_GAP_US, int(1.5 * interval)), breaks)
     smooth = smooth.reshape(landmarks.shape)
-    smooth[:, EYELIDS] = landmarks[:, EYELIDS]
+    smooth[:, as_they_are] = landmarks[:, as_they_are]
     return smooth
 
 
@@ -138,8 +141,9 @@ def _smooth_run(values, t, window, out):  # type: ignore[no-untyped-def]
         c2 = s1 * s3 - s2 * s2
         det = s0 * c0 + s1 * c1 + s2 * c2
         for k in range(d):
-            total = 0.0
-            for j in range(lo, hi):
-                x = (t[j] - t[i]) / window
-                total += (c0 + c1 * x + c2 * x * x) * values[j, k]
-            out[i, k] = total / det
+            out[i, k] = 0.0
+        for j in range(lo, hi):
+            x = (t[j] - t[i]) / window
+            weight = (c0 + c1 * x + c2 * x * x) / det
+            for k in range(d):
+                out[i, k] += weight * values[j, k]

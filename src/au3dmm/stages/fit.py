@@ -14,7 +14,9 @@ from scipy.spatial.transform import Rotation
 from au3dmm.config import FitParams
 from au3dmm.core.camera import from_plane, principal_point, to_plane
 from au3dmm.core.fitting import ExpressionFit, fit_expression, landmark_weights
+from au3dmm.core.landmark_noise import residual_noise_px
 from au3dmm.core.landmarks import eye_distance
+from au3dmm.core.neutral import spread_evenly
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
 from au3dmm.io.session import read_session
@@ -32,9 +34,10 @@ from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_la
 
 READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
-VERSION = 1
+VERSION = 2  # 2: a sparser prior, noise measured on the session, deviations that know of the sign
 
 _BLOCK = 4096
+_NOISE_FRAMES = 300
 
 
 def run(
@@ -74,22 +77,30 @@ def run(
         status[row] = "fit_failed"
     rows = np.flatnonzero(fittable)
     weights = landmark_weights(params.jaw_weight)
+
+    def fit_frames(part: NDArray[np.int64], sigma_px: float) -> ExpressionFit:
+        return fit_expression(
+            plane[part],
+            neutral,
+            components,
+            weights,
+            settings,
+            sigma_px=sigma_px,
+            joint_pose=params.joint_pose,
+            nonnegative=params.codes == "nonnegative",
+            l1=params.l1,
+            ridge=params.ridge,
+        )
+
+    sigma_px, measured = params.sigma_px, None
+    if params.noise == "measured" and len(rows):
+        some = spread_evenly(rows, _NOISE_FRAMES)
+        measured = residual_noise_px(fit_frames(some, sigma_px).fitted, plane[some], weights)
+        sigma_px = (sigma_px + measured) / 2
     blocks = []
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        blocks.append(
-            fit_expression(
-                plane[part],
-                neutral,
-                components,
-                weights,
-                settings,
-                sigma_px=params.sigma_px,
-                joint_pose=params.joint_pose,
-                nonnegative=params.codes == "nonnegative",
-                l1=params.l1,
-            )
-        )
+        blocks.append(fit_frames(part, sigma_px))
         if progress:
             progress(start + len(part), len(rows))
     table, summary = _coefficients_table(track, rows, blocks, status, params, len(components))
@@ -100,6 +111,7 @@ def run(
         "basis": basis,
         "image": {"width": track.width, "height": track.height},
         "camera": camera_metadata(settings),
+        "noise": {"sigma_px": round(sigma_px, 4), "measured_px": None if measured is None else round(measured, 4)},
         "landmark_scheme": "ibug68",
         "detector": track.metadata.get("detector"),
         "units": "alpha in standard deviations; rotation vector rad, mesh to camera (x right, y up, z towards the"

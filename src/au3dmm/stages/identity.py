@@ -23,7 +23,7 @@ from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_la
 
 READS = ("sessions:session", "sessions:camera", "sessions:landmarks", "bases")
 WRITES = ("identity",)
-VERSION = 2  # 2: all recordings of a subject together
+VERSION = 3  # 2: all recordings of a subject together; 3: a sparser prior where neutral frames are looked for
 
 
 def run(
@@ -112,6 +112,7 @@ def run(
             alternations=params.alternations,
             sigma_px=params.sigma_px,
             l1=params.l1,
+            ridge=params.ridge,
             share=params.neutral_share,
             frames_max=params.neutral_frames_max,
             passes=params.neutral_passes,

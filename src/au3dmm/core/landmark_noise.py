@@ -1,0 +1,73 @@
+"""How noisy a recording's landmarks are: from what a fit leaves over, or from their own jitter."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from au3dmm.core.fit_terms import EYES, REFERENCE_EYE_PX
+from au3dmm.errors import FitError
+
+# the median of |x| of a normal variable of deviation 1, and the deviation of x0 - 2 x1 + x2
+_MEDIAN, _SECOND_DIFFERENCE = 0.6745, np.sqrt(6.0)
+
+
+def residual_noise_px(
+    fitted: NDArray[np.float64],
+    landmarks: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    *,
+    eyes: tuple[int, int] = EYES,
+) -> float:
+    """Return the noise that a fit leaves over, px at 144 px between the outer eye corners.
+
+    The weighted root mean square over the landmarks, then the median over frames. It knows of noise of every speed, and
+    of shapes that the components cannot make.
+
+    Parameters
+    ----------
+    fitted, landmarks : (T, L, 2) arrays
+        px.
+    weights : (L,) array
+        Landmark weights.
+    eyes : (int, int)
+        Which landmarks are the outer eye corners.
+
+    Raises
+    ------
+    FitError
+        If there is no frame.
+    """
+    if not len(landmarks):
+        raise FitError("landmark noise: no frame with landmarks; expected at least one")
+    rms = np.sqrt(((landmarks - fitted) ** 2).sum(2) @ weights / (2 * weights.sum()))
+    across = np.linalg.norm(landmarks[:, eyes[1]] - landmarks[:, eyes[0]], axis=1)
+    return float(np.median(rms / np.maximum(across, 1e-6)) * REFERENCE_EYE_PX)
+
+
+def jitter_px(landmarks: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the frame-to-frame noise of each landmark (L,), px, from second differences of raw tracks.
+
+    ``median |x_(t-1) - 2 x_t + x_(t+1)| / (0.6745 sqrt(6))`` over frames and both axes: exact for independent noise on
+    a face that moves evenly; the median passes over spans that move in jerks. Noise that lasts over frames is not seen:
+    with a correlation of 0.9 from frame to frame a quarter of it is.
+
+    Parameters
+    ----------
+    landmarks : (T, L, 2) array
+        px; runs of consecutive frames one after another.
+    starts : (R,) int array
+        Row at which each run begins, the first being 0.
+
+    Raises
+    ------
+    FitError
+        If no run has three frames.
+    """
+    inside = np.ones(len(landmarks), bool)
+    inside[starts] = False  # no difference reaches across the beginning of a run
+    usable = inside[1:-1] & inside[2:] if len(landmarks) > 2 else np.zeros(0, bool)
+    if not usable.any():
+        raise FitError("landmark noise: no three frames in a row with landmarks")
+    second = (landmarks[:-2] - 2 * landmarks[1:-1] + landmarks[2:])[usable]
+    return np.asarray(np.median(np.abs(second), axis=(0, 2)) / (_MEDIAN * _SECOND_DIFFERENCE))
