@@ -39,6 +39,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "noise": "stated",
         "sigma_px": 10.0,
         "l1": 0.0,
+        "reweight": 0.0,
         "ridge": 1.0,
         "jaw_weight": 1.0,
     },
@@ -122,6 +123,9 @@ class FitParams(_PresetParams):
     sigma_px: float = Field(0.7, gt=0, description="Landmark noise at 144 px between the outer eye corners.")
     l1: float = Field(
         3.0, ge=0, description="Rate of the exponential prior, 1 / mean of a coefficient (codes = nonnegative only)."
+    )
+    reweight: float = Field(
+        3.0, ge=0, description="A second solve at the rate reweight / (coefficient + 0.25) for each; 0 = none."
     )
     ridge: float = Field(0.1, gt=0, description="Precision of the Gaussian prior; 1 is right for codes = ridge.")
     max_rmse_iod: float = Field(

@@ -43,6 +43,29 @@ def test_nonnegative_codes_meet_the_optimality_conditions(seed, k, p, l1):
         assert slope[p:][~on].min(initial=0) > -1e-9 * scale
 
 
+@pytest.mark.parametrize("reweight", [0.5, 3.0])
+def test_a_second_solve_weights_each_coefficient_by_the_first(reweight):
+    rng = np.random.default_rng(3)
+    gram, mix, right, full, target = problem(rng, 11, 14, 4)
+    variance, prior = rng.uniform(0.5, 2, 11), np.r_[np.full(4, 0.01), np.full(14, 0.1)]
+    first = solve_codes(gram, mix, right, prior, variance, 4, True, 3.0).alpha
+    codes = solve_codes(gram, mix, right, prior, variance, 4, True, 3.0, reweight=reweight)
+    for f in range(11):
+        # a weighted l1 of non-negative unknowns only changes the right-hand side
+        q = full[f].T @ full[f] + variance[f] * np.diag(prior)
+        b = full[f].T @ target[f] - variance[f] * np.r_[np.zeros(4), reweight / (first[f] + 0.25)]
+        slope = (q @ np.r_[codes.pose[f], codes.alpha[f]] - b)[4:]
+        on = codes.alpha[f] > 0
+        assert np.abs(slope[on]).max(initial=0) < 1e-9 * np.abs(b).max()
+        assert slope[~on].min(initial=0) > -1e-9 * np.abs(b).max()
+    alone = [
+        solve_codes(gram, mix[f : f + 1], right[f : f + 1], prior, variance[f : f + 1], 4, True, 3.0, reweight=reweight)
+        for f in range(11)
+    ]
+    np.testing.assert_array_equal(codes.alpha, np.concatenate([one.alpha for one in alone]))
+    np.testing.assert_array_equal(codes.std, np.concatenate([one.std for one in alone]))
+
+
 def test_nonnegative_codes_equal_scipys_nnls():
     rng = np.random.default_rng(0)
     gram, mix, right, full, target = problem(rng, 10, 12)

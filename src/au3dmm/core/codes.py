@@ -22,6 +22,7 @@ from au3dmm.core.nonnegative import nonnegative_lanes, nonnegative_scratch
 from au3dmm.errors import FitError
 
 _SINGULAR = 1e-14
+_SMALL = 0.25  # a coefficient's mean: the codes that dictionaries are learnt with are mostly 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def solve_codes(
     nonnegative: bool,
     l1: float,
     *,
+    reweight: float = 0.0,
     spread: bool = True,
     spread_prior: NDArray[np.float64] | None = None,
 ) -> Codes:
@@ -85,6 +87,9 @@ def solve_codes(
         Whether alpha >= 0.
     l1 : float
         Rate of the exponential prior; used if `nonnegative`.
+    reweight : float
+        If not 0, and `nonnegative`: solve once more with ``reweight / (alpha + 0.25)`` for each coefficient's rate, so that
+        large ones are shrunk less and small ones more (reweighted l1: Candes, Wakin & Boyd 2008, eq. 2, one pass).
     spread : bool
         Whether `std` and `dof` are wanted; without them non-negative codes take half the time.
     spread_prior : (N,) array, optional
@@ -123,7 +128,7 @@ def solve_codes(
     dof = np.full(len(right), np.nan)
     failed = _solve_frames(
         np.ascontiguousarray(padded[:, rows, columns].T), np.ascontiguousarray(mix), b, prior_padded, wider, unit,
-        np.ascontiguousarray(variance), n_pose, n - n_pose, nonnegative, float(l1), spread, x, std, dof,
+        np.ascontiguousarray(variance), n_pose, n - n_pose, nonnegative, float(l1), float(reweight), spread, x, std, dof,
     )  # fmt: skip
     if failed >= 0:
         raise FitError(f"codes: the equations of frame {failed} of {len(right)} are singular")
@@ -132,7 +137,7 @@ def solve_codes(
 
 @njit(cache=True)
 def _solve_frames(  # type: ignore[no-untyped-def]
-    gram, mix, right, prior, wider, unit, variance, n_pose, k, nonnegative, l1, spread, x, std, dof
+    gram, mix, right, prior, wider, unit, variance, n_pose, k, nonnegative, l1, reweight, spread, x, std, dof
 ):
     n_frames, n = right.shape
     p = n_pose + n_pose % 2
@@ -142,7 +147,7 @@ def _solve_frames(  # type: ignore[no-untyped-def]
     inverse = np.zeros((n + 4) * LANES)
     solution = np.zeros((n + 4) * LANES)
     unused = np.zeros((n + 4) * LANES)
-    weight = np.zeros(LANES)
+    weight = np.zeros(k * LANES)
     slope = np.zeros(k * LANES)
     scratch = nonnegative_scratch(k)
     for first in range(0, n_frames, LANES):
@@ -152,8 +157,15 @@ def _solve_frames(  # type: ignore[no-untyped-def]
         count = min(LANES, n_frames - first)
         if nonnegative:
             for s in range(LANES):
-                weight[s] = l1 * variance[min(first + s, n_frames - 1)]
-            lane = nonnegative_lanes(q, n, p, k, weight, count, scratch, solution, slope)
+                for i in range(k):
+                    weight[i * LANES + s] = l1 * variance[min(first + s, n_frames - 1)]
+            lane = nonnegative_lanes(q, n, p, k, weight, count, False, scratch, solution, slope)
+            if lane < 0 and reweight > 0.0:
+                for s in range(count):
+                    for i in range(k):
+                        alpha = solution[(p + i) * LANES + s]
+                        weight[i * LANES + s] = reweight * variance[first + s] / (alpha + _SMALL)
+                lane = nonnegative_lanes(q, n, p, k, weight, count, True, scratch, solution, slope)
             if lane >= 0:
                 return first + lane
             if spread:
@@ -182,7 +194,7 @@ def _solve_frames(  # type: ignore[no-untyped-def]
                     determined -= wider[p + i] * v
                     std[f, i] = np.sqrt(v)
                     if nonnegative and not x[f, n_pose + i] > 0.0:
-                        down = (weight[s] - slope[i * LANES + s]) * inverse[(p + i) * LANES + s]
+                        down = (weight[i * LANES + s] - slope[i * LANES + s]) * inverse[(p + i) * LANES + s]
                         std[f, i] *= _share_above_zero(down / np.sqrt(v))
                 dof[f] = determined
     return -1

@@ -56,6 +56,7 @@ def fit_expression(
     joint_pose: bool,
     nonnegative: bool,
     l1: float,
+    reweight: float = 0.0,
     ridge: float = 1.0,
     camera: NDArray[np.float64] | None = None,
     eyes: tuple[int, int] = EYES,
@@ -86,6 +87,8 @@ def fit_expression(
         See above.
     l1 : float
         Rate of the exponential prior; used if `nonnegative`.
+    reweight : float
+        If not 0, the rate is ``reweight / (alpha + 0.25)`` in a second solve; see `solve_codes`.
     ridge : float
         Precision of the Gaussian prior of alpha: 1 where alpha is taken to be N(0, 1).
     camera : (T, 2, 3) array, optional
@@ -99,7 +102,7 @@ def fit_expression(
         If the landmarks of a frame determine no camera or no alpha.
     """
     problem = _Problem.of(neutral, components, weights, joint_pose, ridge)
-    seen, codes = problem.solve(landmarks, settings, camera, sigma_px, nonnegative, l1, eyes, spread=True)
+    seen, codes = problem.solve(landmarks, settings, camera, sigma_px, nonnegative, l1, reweight, eyes, spread=True)
     n = len(landmarks)
     moved = seen.camera
     if joint_pose:
@@ -138,12 +141,13 @@ def fit_alpha(
     joint_pose: bool,
     nonnegative: bool,
     l1: float,
+    reweight: float = 0.0,
     ridge: float = 1.0,
     eyes: tuple[int, int] = EYES,
 ) -> NDArray[np.float64]:
     """Return `alpha` (T, K) of `fit_expression` alone, in half the time."""
     problem = _Problem.of(neutral, components, weights, joint_pose, ridge)
-    return problem.solve(landmarks, settings, None, sigma_px, nonnegative, l1, eyes, spread=False)[1].alpha
+    return problem.solve(landmarks, settings, None, sigma_px, nonnegative, l1, reweight, eyes, spread=False)[1].alpha
 
 
 @dataclass(frozen=True)
@@ -202,6 +206,7 @@ class _Problem:
         sigma_px: float,
         nonnegative: bool,
         l1: float,
+        reweight: float,
         eyes: tuple[int, int],
         *,
         spread: bool,
@@ -228,6 +233,16 @@ class _Problem:
         wider = np.maximum(self.prior, 1.0)
         wider[: self.n_pose] = _POSE_PRIOR
         codes = solve_codes(
-            self.gram, mix, right, self.prior, variance, self.n_pose, nonnegative, l1, spread=spread, spread_prior=wider
+            self.gram,
+            mix,
+            right,
+            self.prior,
+            variance,
+            self.n_pose,
+            nonnegative,
+            l1,
+            reweight=reweight,
+            spread=spread,
+            spread_prior=wider,
         )
         return seen, codes

@@ -30,7 +30,7 @@ def nonnegative_scratch(k):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def nonnegative_lanes(q, n, p, k, l1, count, scratch, x, slope):  # type: ignore[no-untyped-def]
+def nonnegative_lanes(q, n, p, k, l1, count, again, scratch, x, slope):  # type: ignore[no-untyped-def]
     """Minimise ``1/2 a'S a - (y - l1)'a`` over a >= 0, with S and y in rows and columns p to p + k of `q`.
 
     Coordinate descent from the solution of the frame before these eight finds most of the support. Block principal
@@ -39,8 +39,8 @@ def nonnegative_lanes(q, n, p, k, l1, count, scratch, x, slope):  # type: ignore
     get nearer, only the last one is (Murty's rule, which ends). The solution on a support has the same bits on every
     way to it.
 
-    `l1` (8,) is the l1 weight of each frame, `count` how many of the eight there are, `scratch` comes from
-    `nonnegative_scratch`; the solutions are written to `x` from vector p on, and those of the call before, or zeros,
+    `l1` (8 k,) are the l1 weights of each component in each frame, `count` how many of the eight there are, `scratch` comes from
+    `nonnegative_scratch`; `again` says that the same eight frames were solved just before, with other weights; the solutions are written to `x` from vector p on, and those of the call before, or zeros,
     are expected there; ``y - S a`` to `slope`. Returns the lane of a frame whose equations are singular, or -1.
     """
     support, inside, state, small, vectors = scratch
@@ -49,9 +49,10 @@ def nonnegative_lanes(q, n, p, k, l1, count, scratch, x, slope):  # type: ignore
     tolerance = np.full(LANES, 1e-300)
     for s in range(LANES):
         for i in range(k):
-            tolerance[s] = max(tolerance[s], _TOLERANCE * abs(q[(n * n + p + i) * LANES + s] - l1[s]))
-        for i in range(k):
-            x[(p + i) * LANES + s] = x[(p + i) * LANES + LANES - 1]
+            tolerance[s] = max(tolerance[s], _TOLERANCE * abs(q[(n * n + p + i) * LANES + s] - l1[i * LANES + s]))
+        if not again:
+            for i in range(k):
+                x[(p + i) * LANES + s] = x[(p + i) * LANES + LANES - 1]
         fewest[s], patience[s], active[s] = k + 1, _PATIENCE, s < count
     _descend(q, n, p, k, l1, found, x, slope)
     for s in range(LANES):
@@ -83,7 +84,7 @@ def nonnegative_lanes(q, n, p, k, l1, count, scratch, x, slope):  # type: ignore
         left = False
         for s in range(LANES):
             if active[s]:
-                _exchange(s, k, p, l1[s], tolerance[s], support[s], x, slope, fewest, patience, active)
+                _exchange(s, k, p, l1, tolerance[s], support[s], x, slope, fewest, patience, active)
                 left = left or active[s] > 0
         if not left:
             # what begins the next eight frames
@@ -103,7 +104,8 @@ def _gather(q, n, p, l1, inside, size, m, small):  # type: ignore[no-untyped-def
                 row = ((p + inside[s, a]) * n + p) * LANES + s
                 for b in range(a + 1):
                     small[(a * m + b) * LANES + s] = q[row + inside[s, b] * LANES]
-                small[(m * m + a) * LANES + s] = q[(n * n + p + inside[s, a]) * LANES + s] - l1[s]
+                i = inside[s, a]
+                small[(m * m + a) * LANES + s] = q[(n * n + p + i) * LANES + s] - l1[i * LANES + s]
             else:
                 for b in range(a):
                     small[(a * m + b) * LANES + s] = 0.0
@@ -113,9 +115,9 @@ def _gather(q, n, p, l1, inside, size, m, small):  # type: ignore[no-untyped-def
 @njit(cache=True)
 def _descend(q, n, p, k, l1, inverse, x, slope):  # type: ignore[no-untyped-def]
     # coordinate descent from the x that is there: mostly finds the support
-    weight, zero = load(l1, 0), splat(0.0)
+    zero = splat(0.0)
     for i in range(k):
-        store(slope, i * LANES, subtract_product(load(q, (n * n + p + i) * LANES), weight, splat(1.0)))
+        store(slope, i * LANES, subtract_product(load(q, (n * n + p + i) * LANES), load(l1, i * LANES), splat(1.0)))
         store(inverse, i * LANES, divide(splat(1.0), load(q, ((p + i) * n + p + i) * LANES)))
     for j in range(k):
         now = load(x, (p + j) * LANES)
@@ -155,7 +157,7 @@ def _take_off(q, n, p, k, j, value, slope):  # type: ignore[no-untyped-def]
 def _exchange(s, k, p, l1, tolerance, support, x, slope, fewest, patience, active):  # type: ignore[no-untyped-def]
     wrong, last = 0, 0
     for i in range(k):
-        if x[(p + i) * LANES + s] < 0.0 if support[i] else slope[i * LANES + s] - l1 > tolerance:
+        if x[(p + i) * LANES + s] < 0.0 if support[i] else slope[i * LANES + s] - l1[i * LANES + s] > tolerance:
             wrong += 1
             last = i
     if wrong == 0:
@@ -169,5 +171,5 @@ def _exchange(s, k, p, l1, tolerance, support, x, slope, fewest, patience, activ
         support[last] = not support[last]
         return
     for i in range(k):
-        if x[(p + i) * LANES + s] < 0.0 if support[i] else slope[i * LANES + s] - l1 > tolerance:
+        if x[(p + i) * LANES + s] < 0.0 if support[i] else slope[i * LANES + s] - l1[i * LANES + s] > tolerance:
             support[i] = not support[i]

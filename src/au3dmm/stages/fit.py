@@ -89,6 +89,7 @@ def run(
             joint_pose=params.joint_pose,
             nonnegative=params.codes == "nonnegative",
             l1=params.l1,
+            reweight=params.reweight,
             ridge=params.ridge,
         )
 
