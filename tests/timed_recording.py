@@ -107,7 +107,7 @@ def write_coefficients(
         vector_array(np.stack([number, 2 * number], 1), ok),
         *[scalar] * 3,
         vector_array(np.zeros((n, 8)), ok),
-        scalar,
+        *[scalar] * 4,
     ]
     table = pa.Table.from_arrays(columns, schema=coefficients_schema(alpha.shape[1]))
     metadata = {

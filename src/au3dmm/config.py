@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from au3dmm.errors import ConfigError, os_reason
 
 Preset = Literal["robust", "paper"]
+Points = Literal["ibug68", "dense"]
 T = TypeVar("T", bound=BaseModel)
 
 # What the published method (FACEMORPHIC sec. 5.2) does where the default does better; see docs/decisions.md
@@ -44,6 +45,10 @@ PAPER: dict[str, dict[str, Any]] = {
         "jaw_weight": 1.0,
     },
 }
+
+
+# noise and prior for dense points, where nothing else is said (docs/method.md, "Dense points")
+DENSE: dict[str, Any] = {"sigma_px": 1.5, "l1": 3.0}
 
 
 class Params(BaseModel):
@@ -77,6 +82,9 @@ class _PresetParams(Params):
     perspective_passes: int = Field(2, ge=0, le=5, description="Corrections for perspective; 0 = none.")
     field_of_view_deg: float = Field(60.0, gt=1, lt=170, description="Horizontal, if the session gives no focal_px.")
     jaw_weight: float = Field(0.5, gt=0, le=1, description="Weight of landmarks 0-16, which slide with yaw.")
+    landmarks: Points = Field(
+        "ibug68", description="What is fitted; dense = the 68, and the detector's dense points that the basis places."
+    )
 
     section: ClassVar[str]
 
@@ -85,6 +93,8 @@ class _PresetParams(Params):
     def _fill_preset(cls, values: Any) -> Any:
         if isinstance(values, dict) and values.get("preset") == "paper":
             return {**PAPER[cls.section], **values}
+        if isinstance(values, dict) and values.get("landmarks") == "dense":
+            return {**DENSE, **values}
         return values
 
 

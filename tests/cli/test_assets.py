@@ -1,15 +1,19 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from au3dmm.core.landmarks import DenseEmbedding, LandmarkEmbedding
 from au3dmm.io import head_files, heads
+from au3dmm.io.bases import read_bases, write_bases
 from au3dmm.io.images import read_image
 from au3dmm.io.landmark_embeddings import landmarks_json
 from au3dmm.io.mesh import Mesh, write_mesh
 from au3dmm.report import head_picture
 from exploits import exploits
 from old_pickles import dumps2, flame_model
+from planted import small_bases
 
 
 @pytest.fixture
@@ -121,3 +125,93 @@ def test_a_damaged_head_is_listed_as_such(au3dmm, folder):
     assert answer.code == 0
     assert "broken      damaged" in answer.out
     assert "error" in json.loads(au3dmm("assets", "list", "--json").out)["heads"][1]
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Count the drawings, and find three points on them without a detector."""
+    calls = []
+
+    def place(vertices, faces, embedding, *, progress=None):
+        calls.append(len(vertices))
+        places = LandmarkEmbedding(np.array([10, 20, 30], np.int32), np.full((3, 3), 1 / 3))
+        mark = placement_fingerprint(vertices, faces, embedding)
+        info = {"fingerprint": mark, "points": 468, "views": 21, "views_found": 20}
+        return DenseEmbedding("mediapipe", np.array([1, 9, 4], np.int32), places, np.full(3, 0.0012), info)
+
+    def placement_fingerprint(vertices, faces, embedding):
+        return f"{vertices.sum():.6f} {embedding.barycentric.sum():.6f}"
+
+    monkeypatch.setattr("au3dmm.api.placing.place_mediapipe", place)
+    monkeypatch.setattr("au3dmm.api.placing.placement_fingerprint", placement_fingerprint)
+    return calls
+
+
+def test_dense_landmarks_are_placed_on_a_basis_once(au3dmm, quick, seen, tmp_path):
+    bases, out = tmp_path / "small.npz", tmp_path / "dense.npz"
+    write_bases(bases, small_bases())
+    answer = au3dmm("assets", "place-landmarks", "--bases", bases, "--out", out)
+    assert answer.code == 0, answer.err
+    assert "3 of MediaPipe's 468" in answer.out
+    assert "face found in 20 of 21" in answer.out
+    assert "1.20 mm" in answer.out
+    assert read_bases(bases).dense is None
+    np.testing.assert_array_equal(read_bases(out).dense.landmark_index, [1, 9, 4])
+    assert read_image(tmp_path / "dense.dense.png").shape[2] == 3
+    before = out.read_bytes()
+    said = json.loads(au3dmm("assets", "place-landmarks", "--bases", out, "--json").out)
+    assert (said["state"], said["kept"], said["spread_mm"]) == ("up to date", 3, 1.2)
+    assert out.read_bytes() == before
+    assert len(seen) == 1
+    assert au3dmm("assets", "place-landmarks", "--bases", out, "--force").code == 0
+    assert len(seen) == 2
+    assert out.read_bytes() == before
+
+
+def test_dense_landmarks_are_placed_on_an_imported_head(au3dmm, quick, seen, folder, mesh, marks):
+    au3dmm("assets", "import", "--mesh", mesh, "--landmarks", marks, "--name", "mine")
+    assert au3dmm("assets", "place-landmarks", "--head", "mine").code == 0
+    assert heads.read_head("mine").dense.spread_m.tolist() == [0.0012] * 3
+    assert (folder / "mine" / "dense.png").is_file()
+    assert json.loads(au3dmm("assets", "list", "--json").out)["heads"][1]["n_dense_landmarks"] == 3
+
+
+def test_places_that_came_from_a_file_are_replaced_only_by_force(au3dmm, quick, seen, tmp_path):
+    places = LandmarkEmbedding(np.array([0], np.int32), np.full((1, 3), 1 / 3))
+    given = DenseEmbedding("mediapipe", np.array([33], np.int32), places)
+    write_bases(tmp_path / "b.npz", dataclasses.replace(small_bases(), dense=given))
+    answer = au3dmm("assets", "place-landmarks", "--bases", tmp_path / "b.npz")
+    assert answer.code == 2
+    (error,) = answer.err
+    assert "b.npz: has places of 1 dense points from a file of them; --force replaces them" in error
+    assert au3dmm("assets", "place-landmarks", "--bases", tmp_path / "b.npz", "--force").code == 0
+    assert len(read_bases(tmp_path / "b.npz").dense.landmark_index) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "give one thing to place landmarks on"),
+        (["--bases", "a.npz", "--head", "mine"], 2, "give one thing to place landmarks on"),
+        (["--bases", "nowhere.npz"], 2, "nowhere.npz: no such file"),
+        (["--bases", "a.npz", "--out", "b.txt"], 2, "b.txt: a basis file ends in .npz"),
+        (["--head", "procedural"], 2, "the shipped head cannot be changed"),
+        (["--head", "nobody"], 5, "no head 'nobody'"),
+        (["--head", "mine", "--out", "x.npz"], 2, "--out is for a basis file"),
+    ],
+)
+def test_what_cannot_be_placed_on_is_said_in_one_line(au3dmm, seen, folder, arguments, code, said):
+    answer = au3dmm("assets", "place-landmarks", *arguments)
+    assert answer.code == code, answer.err
+    (error,) = answer.err
+    assert said in error
+    assert not seen
+
+
+def test_missing_models_are_named_with_the_command_that_gets_them(au3dmm, tmp_path, monkeypatch):
+    monkeypatch.setenv("AU3DMM_WEIGHTS", str(tmp_path / "none"))
+    write_bases(tmp_path / "b.npz", small_bases())
+    answer = au3dmm("assets", "place-landmarks", "--bases", tmp_path / "b.npz")
+    assert answer.code == 5
+    (error,) = answer.err
+    assert "au3dmm weights get mediapipe" in error

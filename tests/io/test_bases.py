@@ -1,10 +1,12 @@
 import io
 import os
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from au3dmm.core.landmarks import DenseEmbedding, LandmarkEmbedding
 from au3dmm.errors import SchemaError
 from au3dmm.io.bases import basis_metadata, read_bases, read_npz, write_bases, write_npz
 from planted import small_bases
@@ -237,3 +239,43 @@ def test_arrays_that_numpy_writes_are_read(tmp_path):
         for key, array in arrays.items():
             np.testing.assert_array_equal(found[key], array)
             assert found[key].dtype == array.dtype
+
+
+def test_places_of_dense_points_survive_with_how_they_were_found(tmp_path):
+    bases = small_bases()
+    assert bases.dense is None
+    assert bases.dense_landmarks() is None
+    places = LandmarkEmbedding(np.array([0, 5, 7], np.int32), np.full((3, 3), 1 / 3))
+    dense = DenseEmbedding("mediapipe", np.array([1, 9, 33], np.int32), places, np.array([0.001, 0.0, 0.002]), {"a": 1})
+    write_bases(tmp_path / "b.npz", replace(bases, dense=dense))
+    back = read_bases(tmp_path / "b.npz")
+    assert back.dense.scheme == "mediapipe"
+    assert back.dense.info == {"a": 1}
+    np.testing.assert_array_equal(back.dense.landmark_index, [1, 9, 33])
+    np.testing.assert_array_equal(back.dense.spread_m, dense.spread_m)
+    np.testing.assert_allclose(back.dense_landmarks()[0], bases.template[bases.faces[[0, 5, 7]]].mean(1), atol=1e-6)
+    assert back.landmark_hash() == bases.landmark_hash()
+    write_bases(tmp_path / "c.npz", back)
+    assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "c.npz").read_bytes()
+    write_bases(tmp_path / "d.npz", replace(back, dense=None))
+    assert "dense" not in read_bases(tmp_path / "d.npz").info
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"dense_index": np.arange(2)}, "2 names for 1 dense landmarks"),
+        ({"dense_spread_m": np.array([np.inf])}, "expected finite, >= 0"),
+        ({"dense_spread_m": np.zeros(3)}, r"spreads \(3,\) for 1"),
+        ({"dense_face_index": np.array([10**6])}, "names triangle 1000000"),
+        ({"dense_barycentric": np.zeros(3)}, r"dense_barycentric is float64 \(3,\); expected places of dense"),
+    ],
+)
+def test_damaged_places_of_dense_points_are_refused(tmp_path, arrays, said):
+    places = LandmarkEmbedding(np.array([0], np.int32), np.full((1, 3), 1 / 3))
+    dense = DenseEmbedding("mediapipe", np.array([1], np.int32), places, np.array([0.001]))
+    path = tmp_path / "b.npz"
+    write_bases(path, replace(small_bases(), dense=dense))
+    changed(path, **arrays)
+    with pytest.raises(SchemaError, match=f"b.npz: .*{said}"):
+        read_bases(path)

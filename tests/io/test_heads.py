@@ -202,3 +202,19 @@ def test_the_file_holds_no_pickle_and_no_path(tmp_path, other):
     info = json.loads(str(np.load(path)["info"]))
     assert info["source"] == "a.obj"
     assert info["is_flame_topology"] is False
+
+
+def test_measured_spreads_are_kept_with_a_head_and_older_heads_have_none(tmp_path, other):
+    assert other.dense.spread_m is None
+    measured = dataclasses.replace(other.dense, spread_m=np.array([0.001, 0.002]), info={"fingerprint": "f"})
+    write_head(dataclasses.replace(other, dense=measured), tmp_path)
+    found = read_head("mine", tmp_path).dense
+    assert found.spread_m.tolist() == [0.001, 0.002]
+    assert found.info == {"fingerprint": "f"}
+    path = tmp_path / "mine" / "head.npz"
+    arrays = heads.read_npz(path)
+    info = json.loads(str(arrays["info"]))
+    del info["dense"], arrays["dense_spread_m"]  # as heads were written before
+    heads.write_npz(path, {**arrays, "info": np.array(json.dumps({**info, "dense_scheme": "mediapipe"}))})
+    found = read_head("mine", tmp_path).dense
+    assert (found.scheme, found.spread_m, dict(found.info)) == ("mediapipe", None, {})

@@ -189,3 +189,26 @@ def test_other_tables_are_refused(tmp_path: Path) -> None:
             labels=tmp_path / "labels2.parquet",
             params=AlignParams(),
         )
+
+
+def test_apertures_are_carried_over_and_null_where_a_neighbour_has_none(tmp_path: Path) -> None:
+    _, table = run(tmp_path)
+    assert np.allclose(table["aperture_left"].to_numpy()[1:], np.arange(1, N_FRAMES) - 0.5, atol=1e-3)
+    path = tmp_path / "coefficients.parquet"
+    frames, metadata = read_table(path, "coefficients"), read_metadata(path)
+    eye = [None if i == 10 else float(i) for i in range(N_FRAMES)]
+    place = frames.column_names.index("aperture_right")
+    frames = frames.set_column(place, frames.schema.field(place), pa.array(eye, pa.float32()))
+    write_table(path, "coefficients", frames, metadata)
+    align.run(
+        session=tmp_path / "planted" / "session.toml",
+        coefficients=path,
+        clock=tmp_path / "clock.json",
+        event_frames=tmp_path / "event_frames.parquet",
+        labels=tmp_path / "labels.parquet",
+        params=AlignParams(),
+    )
+    table = read_table(tmp_path / "labels.parquet", "labels")
+    assert set(table["status"].to_pylist()) == {"ok"}
+    for name, lost in (("aperture_right", [10, 11]), ("aperture_left", []), ("mouth_open", [])):
+        assert [i for i, valid in enumerate(table[name].is_valid().to_pylist()) if not valid] == lost, name

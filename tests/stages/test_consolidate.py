@@ -8,11 +8,20 @@ import pytest
 
 from au3dmm.config import SplitsParams
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.io import label_dataset
+from au3dmm.io import label_dataset, tables
 from au3dmm.io.dataset import read_dataset
-from au3dmm.io.label_dataset import label_parts, plain, read_labels_dataset
+from au3dmm.io.label_dataset import (
+    LabelSource,
+    dataset_labels_schema,
+    iter_labels,
+    label_parts,
+    plain,
+    read_labels_dataset,
+    write_label_parts,
+)
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import read_index
+from au3dmm.io.table_info import read_table_info, schema_differences
 from au3dmm.io.tables import read_metadata, read_table, vectors, write_table
 from au3dmm.stages import consolidate
 from dataset_run import entries_of, metadata_of, tree_bytes, write_dataset, write_manifest, write_run, write_session
@@ -279,3 +288,34 @@ def test_without_a_person_the_bytes_are_those_of_a_run_that_never_had_them(datas
     assert tree_bytes(out.dataset) == left
     assert not any(b"S1" in data for name, data in left.items() if name.endswith(".json"))
     assert json.loads(left["stage.json"])["stages"]["consolidate"]["summary"]["subjects"] == 3
+
+
+def test_labels_of_version_1_have_no_apertures_and_are_put_together_all_the_same(dataset):
+    path = run_of(dataset).session("S1_AU1_1") / "labels.parquet"
+    metadata, table = read_metadata(path), read_table(path, "labels")
+    write_table(path, "labels", table.drop_columns(list(tables.APERTURES)), {**metadata, "schema_version": 1})
+    info = read_table_info(path)
+    assert info.version == 1
+    assert schema_differences(info) == []
+    alpha, _ = vectors(table, "alpha_au")
+    sources = [LabelSource(path, len(table), "S1_AU1_1", "S1")]
+    (part,) = write_label_parts(dataset / "again", sources, alpha.shape[1], {})
+    found = read_table(part, "dataset_labels")
+    np.testing.assert_array_equal(vectors(found, "alpha_au")[0], alpha)
+    for name in tables.APERTURES:
+        assert found[name].null_count == len(table)
+
+
+def test_consolidated_labels_of_version_1_are_read_with_null_apertures(dataset):
+    part = label_parts(run_of(dataset).labels)[0]
+    now, metadata = read_table(part, "dataset_labels"), read_metadata(part)
+    k_au = vectors(now, "alpha_au")[0].shape[1]
+    write_table(part, "dataset_labels", now.drop_columns(list(tables.APERTURES)), {**metadata, "schema_version": 1})
+    assert schema_differences(read_table_info(part)) == []
+    then = read_labels_dataset(part.parent)
+    assert then.schema.names == dataset_labels_schema(k_au).names
+    assert {then[name].null_count for name in tables.APERTURES} == {len(now)}
+    assert then["align"].equals(now["align"])
+    (table,) = iter_labels(part.parent, ["mouth_open", "n_events"], split="train")
+    assert table.column_names == ["mouth_open", "n_events"]
+    assert 0 < len(table) == table["mouth_open"].null_count

@@ -277,3 +277,28 @@ def test_the_papers_neutral_is_the_first_frame_of_each_recording(tmp_path):
         {"session_id": "s01", "frame_index": 0},
         {"session_id": "s02", "frame_index": 0},
     ]
+
+
+def test_a_blink_of_one_frame_is_in_the_apertures_of_that_frame_alone(tmp_path):
+    planted = plant(tmp_path)
+    before, _ = run_both(planted, tmp_path)
+    landmarks = read_table(planted.landmarks, "landmarks")
+    points, valid = vectors(landmarks, "landmarks_px")
+    points = points.reshape(len(landmarks), 68, 3)
+    points[50, [37, 38]] = points[50, [41, 40]]  # the right eye
+    place = landmarks.column_names.index("landmarks_px")
+    landmarks = landmarks.set_column(place, landmarks.schema.field(place), vector_array(np.nan_to_num(points), valid))
+    write_table(planted.landmarks, "landmarks", landmarks, read_metadata(planted.landmarks))
+    after, _ = run_both(planted, tmp_path)
+    lost = [i for i, word in enumerate(planted.status) if word != "ok"]
+    columns = {}
+    for name in ("aperture_left", "aperture_right", "mouth_open"):
+        assert [i for i, known in enumerate(after[name].is_valid().to_pylist()) if not known] == lost
+        columns[name] = [np.array(t[name].to_numpy(zero_copy_only=False), float) for t in (before, after)]
+    then, now = columns["aperture_right"]
+    assert now[50] == pytest.approx(0.0, abs=1e-6)
+    others = np.flatnonzero(valid & (np.arange(len(valid)) != 50))
+    # one pulled landmark moves the neutral face and the poses around it by very little
+    assert np.abs(now - then)[others].max() < 0.1 * np.median(then[others])
+    then, now = columns["aperture_left"]
+    assert np.abs(now - then)[np.flatnonzero(valid)].max() < 0.1 * np.median(then[others])

@@ -8,6 +8,7 @@ from au3dmm.api.dataset_result import DatasetPlan, DatasetResult
 from au3dmm.api.labelling import default_out, label_session
 from au3dmm.api.learning import fit_bases
 from au3dmm.api.pipelines import DEFAULT_PIPELINE
+from au3dmm.api.placing import PlacedLandmarks, place_landmarks
 from au3dmm.api.result import LabelResult
 from au3dmm.api.tables import read_labels
 from au3dmm.basis_building import BasesResult
@@ -31,6 +32,7 @@ __all__ = [
     "DatasetResult",
     "EventFileWarning",
     "LabelResult",
+    "PlacedLandmarks",
     "RunOptions",
     "action_units",
     "default_out",
@@ -38,6 +40,7 @@ __all__ = [
     "label_session",
     "names_au",
     "open_events",
+    "place_landmarks",
     "plan_dataset",
     "read_bases",
     "read_clip",

@@ -82,6 +82,7 @@ def _facts(basis: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("file hash", _text(basis["file_hash"])),
         ("topology hash", _text(basis["topology_hash"])),
         ("landmark hash", _text(basis["landmark_hash"])),
+        ("dense landmarks", str(basis["n_dense_landmarks"])),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding, eye_distance, landmark_positions
+from au3dmm.core.landmarks import N_LANDMARKS, DenseEmbedding, LandmarkEmbedding, eye_distance, landmark_positions
 from au3dmm.errors import SchemaError
 
 
@@ -53,6 +53,8 @@ class Bases:
         A name per AU component.
     info : mapping
         ``basis_kind`` (``demo`` if it is for trying out only), ``licence``, ``provenance``, ``is_flame_topology``.
+    dense : DenseEmbedding, optional
+        Places of a dense detector's points.
     """
 
     template: NDArray[np.float64]
@@ -64,6 +66,7 @@ class Bases:
     embedding: LandmarkEmbedding
     names_au: tuple[str, ...]
     info: Mapping[str, Any] = field(default_factory=dict)
+    dense: DenseEmbedding | None = None
 
     def __post_init__(self) -> None:
         v = len(self.template)
@@ -91,6 +94,8 @@ class Bases:
         landmarks = landmark_positions(self.template, self.faces, self.embedding)
         # 89 mm on average; anything near is a head in metres, and millimetres or centimetres are far off
         eyes = float(eye_distance(landmarks))
+        if self.dense is not None:
+            landmark_positions(self.template, self.faces, self.dense.embedding)  # raises if they are not on this mesh
         if not _EYES_M[0] <= eyes <= _EYES_M[1]:
             raise SchemaError(
                 f"basis: the outer eye corners of the template are {eyes:.4g} apart, expected"
@@ -127,10 +132,17 @@ class Bases:
 
     def landmarks(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return template (68, 3), identity (K_id, 68, 3) and AU components (K_au, 68, 3) at the landmarks, m."""
+        return self._at(self.embedding)
+
+    def dense_landmarks(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the same at the N points of a dense detector; None if their places are not known."""
+        return None if self.dense is None else self._at(self.dense.embedding)
+
+    def _at(self, embedding: LandmarkEmbedding) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         return (
-            landmark_positions(self.template, self.faces, self.embedding),
-            landmark_positions(self.components_id, self.faces, self.embedding),
-            landmark_positions(self.components_au, self.faces, self.embedding),
+            landmark_positions(self.template, self.faces, embedding),
+            landmark_positions(self.components_id, self.faces, embedding),
+            landmark_positions(self.components_au, self.faces, embedding),
         )
 
 

@@ -27,8 +27,8 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
     -------
     dict
         Plain values that JSON can hold: ``basis_kind, method, codes, is_flame_topology, licence, provenance, package,
-        vertices, triangles, k_id, k_au, topology_hash, landmark_hash``; ``variance_explained_id`` (per component,
-        cumulative) and ``variance_explained_au`` (0 to 1), ``sparsity`` (share of codes that are zero),
+        vertices, triangles, k_id, k_au, topology_hash, landmark_hash, n_dense_landmarks``; ``variance_explained_id``
+        (per component, cumulative) and ``variance_explained_au`` (0 to 1), ``sparsity`` (share of codes that are zero),
         ``rms_offset_mm, truncation_rms_mm, residual_rms_mm`` (of the corpora's motion: all of it, what was cut off
         before learning, and what the components leave, as displacement of a vertex), ``objective`` (per epoch)
         and ``first_epoch`` (of it: 0 if it has the start, too), ``corpora`` (``name, subjects, sequences, frames,
@@ -56,6 +56,7 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
         "k_au": bases.k_au,
         "topology_hash": bases.topology_hash(),
         "landmark_hash": bases.landmark_hash(),
+        "n_dense_landmarks": 0 if bases.dense is None else len(bases.dense.landmark_index),
         "variance_explained_id": _numbers(info.get("variance_explained_id")),
         "variance_explained_au": _number(info.get("variance_explained_au")),
         "sparsity": _number(info.get("sparsity")),

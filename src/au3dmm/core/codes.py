@@ -88,8 +88,8 @@ def solve_codes(
     l1 : float
         Rate of the exponential prior; used if `nonnegative`.
     reweight : float
-        If not 0, and `nonnegative`: solve once more with ``reweight / (alpha + 0.25)`` for each coefficient's rate, so that
-        large ones are shrunk less and small ones more (reweighted l1: Candes, Wakin & Boyd 2008, eq. 2, one pass).
+        If not 0, and `nonnegative`: solve once more with ``reweight / (alpha + 0.25)`` as the rate of each coefficient, so
+        that large ones are shrunk less and small ones more (reweighted l1: Candes, Wakin & Boyd 2008, one pass).
     spread : bool
         Whether `std` and `dof` are wanted; without them non-negative codes take half the time.
     spread_prior : (N,) array, optional
@@ -128,7 +128,8 @@ def solve_codes(
     dof = np.full(len(right), np.nan)
     failed = _solve_frames(
         np.ascontiguousarray(padded[:, rows, columns].T), np.ascontiguousarray(mix), b, prior_padded, wider, unit,
-        np.ascontiguousarray(variance), n_pose, n - n_pose, nonnegative, float(l1), float(reweight), spread, x, std, dof,
+        np.ascontiguousarray(variance), n_pose, n - n_pose, nonnegative, float(l1), float(reweight), spread,
+        x, std, dof,
     )  # fmt: skip
     if failed >= 0:
         raise FitError(f"codes: the equations of frame {failed} of {len(right)} are singular")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +63,40 @@ class LandmarkEmbedding:
         off = np.abs(self.barycentric.sum(1) - 1).max(initial=0)
         if not off < 1e-3:
             raise SchemaError(f"landmark embedding: barycentric weights miss a sum of 1 by {off:.3g}")
+
+
+@dataclass(frozen=True)
+class DenseEmbedding:
+    """Places of some of a dense detector's points.
+
+    Attributes
+    ----------
+    scheme : str
+        ``mediapipe``.
+    landmark_index : (N,) int32 array
+        Which of the detector's points each is.
+    embedding : LandmarkEmbedding
+        Where they are.
+    spread_m : (N,) float64 array, optional
+        How far the views from which a place was found disagree, m; None if nobody measured.
+    info : mapping
+        How the places were found.
+    """
+
+    scheme: str
+    landmark_index: NDArray[np.int32]
+    embedding: LandmarkEmbedding
+    spread_m: NDArray[np.float64] | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.embedding.face_index)
+        if self.landmark_index.shape != (n,):
+            raise SchemaError(f"{len(self.landmark_index)} names for {n} dense landmarks")
+        if self.spread_m is not None and (
+            self.spread_m.shape != (n,) or not np.isfinite(self.spread_m).all() or (self.spread_m < 0).any()
+        ):
+            raise SchemaError(f"dense landmarks: spreads {self.spread_m.shape} for {n} of them, expected finite, >= 0")
 
 
 def landmark_positions(

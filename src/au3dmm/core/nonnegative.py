@@ -39,8 +39,9 @@ def nonnegative_lanes(q, n, p, k, l1, count, again, scratch, x, slope):  # type:
     get nearer, only the last one is (Murty's rule, which ends). The solution on a support has the same bits on every
     way to it.
 
-    `l1` (8 k,) are the l1 weights of each component in each frame, `count` how many of the eight there are, `scratch` comes from
-    `nonnegative_scratch`; `again` says that the same eight frames were solved just before, with other weights; the solutions are written to `x` from vector p on, and those of the call before, or zeros,
+    `l1` (8 k,) are the l1 weights of each component in each frame, `count` how many of the eight there are, `scratch`
+    comes from `nonnegative_scratch`; `again` says that the same eight frames were solved just before, with other
+    weights. The solutions are written to `x` from vector p on, and those of the call before, or zeros,
     are expected there; ``y - S a`` to `slope`. Returns the lane of a frame whose equations are singular, or -1.
     """
     support, inside, state, small, vectors = scratch

@@ -69,11 +69,11 @@ def smooth_landmarks(
     valid: NDArray[np.bool_],
     window_us: int,
     breaks: NDArray[np.bool_] | None = None,
-    as_they_are: NDArray[np.int64] = EYELIDS,
+    eyelids: NDArray[np.integer] = EYELIDS,
 ) -> NDArray[np.float64]:
     """Smooth landmarks (T, L, D) with `smooth_tracks`, but never the eyelids: a blink is shorter than the window.
 
-    `as_they_are` says which landmarks the eyelids are; the default is for the iBUG order.
+    `eyelids` says which landmarks those are; the default is for the iBUG order.
 
     Runs end at invalid frames, before frames where `breaks` (T,) is True (another face), and at intervals longer than
     100 ms or one and a half median intervals.
@@ -87,7 +87,7 @@ def smooth_landmarks(
     flat = landmarks.reshape(len(landmarks), -1)
     smooth = smooth_tracks(flat, t_us, valid, window_us, max(_MAX_GAP_US, int(1.5 * interval)), breaks)
     smooth = smooth.reshape(landmarks.shape)
-    smooth[:, as_they_are] = landmarks[:, as_they_are]
+    smooth[:, eyelids] = landmarks[:, eyelids]
     return smooth
 
 

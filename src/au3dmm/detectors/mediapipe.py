@@ -11,28 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.config import DetectParams
+from au3dmm.core.mediapipe_mesh import IBUG_TO_MESH
 from au3dmm.detectors.base import DetectedFace, bounding_box, in_order, overlap
 from au3dmm.detectors.mediapipe_models import N_MESH, BlazeFace, FaceMesh, region_of_box, region_of_mesh
 from au3dmm.io.weights import MEDIAPIPE_DETECTION, MEDIAPIPE_MESH, read_mediapipe
 
 SAME_FACE = 0.5  # two meshes that share more than this are one face found twice
-
-# fmt: off
-IBUG_TO_MESH: tuple[tuple[int, ...], ...] = (
-    (127,), (234,), (93,), (132, 58), (58, 172), (136,), (150,), (176,), (152,),
-    (400,), (379,), (365,), (397, 288), (361, 288), (323,), (454,), (356,),
-    (70,), (63,), (105,), (66,), (107,), (336,), (296,), (334,), (293,), (300,),
-    (168, 6), (197, 195), (5,), (4,), (75,), (97,), (2,), (326,), (305,),
-    (33,), (160,), (158,), (133,), (153,), (144,), (362,), (385,), (387,), (263,), (373,), (380,),
-    (61,), (39,), (37,), (0,), (267,), (269,), (291,), (321,), (314,), (17,), (84,), (91,),
-    (78,), (82,), (13,), (312,), (308,), (317,), (14,), (87,),
-)
-# fmt: on
-"""Mesh vertices whose mean is each of the 68 landmarks.
-
-The correspondence published by P. Yan (Mediapipe_2_Dlib_Landmarks, MIT), the closest of five public tables to two
-other detectors, with jaw point 13 made the mirror image of 3; the jaw, 0-16, is where detectors mean different things.
-"""
 
 
 class MediapipeDetector:

@@ -2,7 +2,9 @@
 
 Arrays: ``template`` (V, 3), ``faces`` (F, 3), ``components_id`` (K_id, V, 3), ``components_au`` (K_au, V, 3),
 ``stddev_id``, ``stddev_au``, ``landmark_face_index`` (68,), ``landmark_barycentric`` (68, 3), ``names_au`` (K_au,),
-and ``info``, a JSON text with the format version, hashes, kind, licence and provenance.
+and ``info``, a JSON text with the format version, hashes, kind, licence and provenance. Where the places of a dense
+detector's points are known, also ``dense_index`` (N,), ``dense_face_index`` (N,), ``dense_barycentric`` (N, 3) and
+``dense_spread_m`` (N,).
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from au3dmm.core.basis import Bases
 from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import write_bytes
+from au3dmm.io.dense_arrays import dense_arrays, dense_info, read_dense
 from au3dmm.io.hashing import sha256_file
 
 FORMAT_VERSION = 1
@@ -60,6 +63,9 @@ def write_bases(path: Path, bases: Bases) -> None:
         "topology_hash": bases.topology_hash(),
         "landmark_hash": bases.landmark_hash(),
     }
+    info.pop("dense", None)
+    if bases.dense is not None:
+        info["dense"] = dense_info(bases.dense)
     write_npz(
         path,
         {
@@ -72,6 +78,7 @@ def write_bases(path: Path, bases: Bases) -> None:
             "landmark_face_index": bases.embedding.face_index.astype(np.int32),
             "landmark_barycentric": bases.embedding.barycentric.astype(np.float64),
             "names_au": np.array(bases.names_au, dtype=np.str_),
+            **(dense_arrays(bases.dense) if bases.dense is not None else {}),
             "info": np.array(json.dumps(info, sort_keys=True, ensure_ascii=False)),
         },
     )
@@ -115,6 +122,7 @@ def read_bases(path: str | Path) -> Bases:
                 ),
                 names_au=names_au,
                 info=info,
+                dense=read_dense(arrays, info.get("dense")),
             )
     except SchemaError as err:
         raise SchemaError(f"{path}: {err}") from err

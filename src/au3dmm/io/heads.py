@@ -1,7 +1,8 @@
 """Heads that bases are built on: the shipped one, and those a user imported, each a folder in the user's data.
 
 ``heads/<name>/head.npz`` is the head, whole in one file: ``vertices``, ``faces``, ``landmark_face_index``,
-``landmark_barycentric``, ``dense_index dense_face_index dense_barycentric`` where a dense detector's points are known,
+``landmark_barycentric``, ``dense_index dense_face_index dense_barycentric dense_spread_m`` where a dense detector's
+points are known (the last where it was measured),
 and ``info``, a JSON text. ``landmarks68.json`` beside it is for other programs, ``head.png`` for people.
 """
 
@@ -19,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.basis import landmark_hash, topology_hash
-from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding, eye_distance, landmark_positions
+from au3dmm.core.landmarks import N_LANDMARKS, DenseEmbedding, LandmarkEmbedding, eye_distance, landmark_positions
 from au3dmm.errors import AssetError, ConfigError, SchemaError
 from au3dmm.io.assets import read_default_head
 from au3dmm.io.atomic import write_json
 from au3dmm.io.bases import read_npz, write_npz
-from au3dmm.io.landmark_embeddings import DenseEmbedding, landmarks_json
+from au3dmm.io.dense_arrays import dense_arrays, dense_info, read_dense
+from au3dmm.io.landmark_embeddings import landmarks_json
 
 FLAME_TOPOLOGY = "cf115f9976714c685d63f9598306448c0c279a60c7f89f26b2d96d475222d316"
 """`topology_hash` of FLAME's 5023 vertices and 9976 triangles."""
@@ -39,7 +41,6 @@ _ARRAYS = {
     "landmark_barycentric": (2, "f"),
     "info": (0, "U"),
 }
-_DENSE = {"dense_index": (1, "iu"), "dense_face_index": (1, "iu"), "dense_barycentric": (2, "f")}
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,8 @@ def write_head(head: Head, folder: Path | None = None) -> Path:
         "is_flame_topology": head.is_flame_topology,
     }
     if head.dense is not None:
-        info["dense_scheme"] = head.dense.scheme
-        arrays["dense_index"] = head.dense.landmark_index.astype(np.int32)
-        arrays["dense_face_index"] = head.dense.embedding.face_index.astype(np.int32)
-        arrays["dense_barycentric"] = head.dense.embedding.barycentric.astype(np.float64)
+        info["dense"] = dense_info(head.dense)
+        arrays |= dense_arrays(head.dense)
     arrays["info"] = np.array(json.dumps(info, sort_keys=True, ensure_ascii=False))
     # head.npz comes last: the folder is a head once it is there
     write_json(out / LANDMARK_FILE, landmarks_json(head.embedding, head.topology_hash()))
@@ -257,28 +256,19 @@ def find_head(
 
 def _read(name: str, path: Path) -> Head:
     arrays = read_npz(path)
-    wanted = {**_ARRAYS, **(_DENSE if "dense_index" in arrays else {})}
-    for key, (ndim, kinds) in wanted.items():
+    for key, (ndim, kinds) in _ARRAYS.items():
         array = arrays.get(key)
         if array is None or array.ndim != ndim or array.dtype.kind not in kinds:
             found = "is missing" if array is None else f"is {array.dtype} {array.shape}"
             raise SchemaError(f"{path}: not a head of au3dmm: {key} {found}; import it again with --force")
     info = _info(path, arrays["info"])
     try:
-        dense = None
-        if "dense_index" in arrays:
-            places = _embedding(arrays["dense_face_index"], arrays["dense_barycentric"])
-            if len(arrays["dense_index"]) != len(places.face_index):
-                raise SchemaError(f"{len(arrays['dense_index'])} names for {len(places.face_index)} dense landmarks")
-            dense = DenseEmbedding(
-                str(info.get("dense_scheme", "mediapipe")), arrays["dense_index"].astype(np.int32), places
-            )
         head = Head(
             name=name,
             vertices=arrays["vertices"].astype(np.float64),
             faces=arrays["faces"].astype(np.int32),
             embedding=_embedding(arrays["landmark_face_index"], arrays["landmark_barycentric"]),
-            dense=dense,
+            dense=read_dense(arrays, info.get("dense") or {"scheme": info.get("dense_scheme", "mediapipe")}),
             licence=str(info.get("licence", "")),
             source=str(info.get("source", "")),
         )

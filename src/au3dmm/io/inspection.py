@@ -23,6 +23,9 @@ _UNITS = {
     "alpha_au": "standard deviations",
     "alpha_au_std": "standard deviations",
     "rmse_iod": "outer eye distances",
+    "aperture_left": "eye widths",
+    "aperture_right": "eye widths",
+    "mouth_open": "outer eye distances",
     "detection_score": "0..1",
     "landmark_score": "0..1",
 }

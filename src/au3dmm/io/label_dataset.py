@@ -18,7 +18,15 @@ import pyarrow.parquet as pq
 from au3dmm.errors import SchemaError
 from au3dmm.io import tables
 from au3dmm.io.atomic import remove_leftovers
-from au3dmm.io.tables import check_kind, labels_schema, metadata_of, read_footer, write_batches
+from au3dmm.io.tables import (
+    APERTURES,
+    SCHEMA_VERSION,
+    check_kind,
+    labels_schema,
+    metadata_of,
+    read_footer,
+    write_batches,
+)
 
 KIND = "dataset_labels"
 GROUP_ROWS = 65_536
@@ -56,11 +64,11 @@ class LabelSource:
     fold: int | None = None
 
 
-def dataset_labels_schema(k_au: int) -> pa.Schema:
+def dataset_labels_schema(k_au: int, version: int = SCHEMA_VERSION["dataset_labels"]) -> pa.Schema:
     """Row per event frame of every recording: the columns of labels, then ``au``, ``task``, ``split``, ``fold``."""
     fields = [
         pa.field(field.name, NAME, nullable=False) if field.name in ("session_id", "subject_id") else field
-        for field in labels_schema(k_au)
+        for field in labels_schema(k_au, version)
     ]
     kinds = {"au": NAME, "task": NAME, "split": _WORD, "fold": pa.int8()}
     return pa.schema([*fields, *(pa.field(name, kinds[name], nullable=True) for name in _ADDED)])
@@ -142,7 +150,7 @@ def iter_labels(
     folder : Path
         ``dataset/labels``.
     columns : sequence of str, optional
-        Which; default: all.
+        Which; default: all. Version 1 had no apertures: they are null then.
     split, fold : optional
         Only rows of this part.
 
@@ -157,10 +165,14 @@ def iter_labels(
         check_kind(path, read_footer(path)[1], KIND)
         try:
             with pq.ParquetFile(path) as file:
-                names = file.schema_arrow.names if columns is None else list(columns)
+                there = file.schema_arrow.names
+                names = _names_now(there) if columns is None else list(columns)
+                lacking = [name for name in APERTURES if name in names and name not in there]
                 read = [*names, *(name for name in wanted if name not in names)]
                 for number in range(file.num_row_groups):
-                    table = file.read_row_group(number, columns=read)
+                    table = file.read_row_group(number, columns=[name for name in read if name not in lacking])
+                    for name in lacking:
+                        table = table.append_column(pa.field(name, pa.float32()), pa.nulls(len(table), pa.float32()))
                     for name, value in wanted.items():
                         column = table[name]
                         if pa.types.is_dictionary(column.type):
@@ -169,6 +181,12 @@ def iter_labels(
                     yield table.select(names)
         except (pa.ArrowException, OSError) as err:
             raise SchemaError(f"{path}: cannot be read as Parquet: {err}") from err
+
+
+def _names_now(there: list[str]) -> list[str]:
+    """Return the columns of a file of any version, and those that came later, in today's order."""
+    place = there.index(_ADDED[0]) if _ADDED[0] in there else len(there)
+    return [*there[:place], *(name for name in APERTURES if name not in there), *there[place:]]
 
 
 def read_labels_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -250,6 +268,8 @@ def with_constants(source: LabelSource, table: pa.Table, schema: pa.Schema) -> p
             columns.append(_constant(named[field.name], n, field.type))
         elif field.name in table.column_names and table.schema.field(field.name).type.equals(field.type):
             columns.append(table[field.name])
+        elif field.name in APERTURES and field.name not in table.column_names:
+            columns.append(pa.nulls(n, field.type))  # labels of version 1: whoever withdraws is forgotten there, too
         else:
             raise SchemaError(f"{source.path}: no column {field.name} of {field.type}; delete it and run au3dmm again")
     return pa.Table.from_arrays(columns, schema=schema)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from au3dmm.core.basis import topology_hash
 from au3dmm.core.landmark_order import check_landmarks68
-from au3dmm.core.landmarks import N_LANDMARKS, LandmarkEmbedding, eye_distance, landmark_positions
+from au3dmm.core.landmarks import N_LANDMARKS, DenseEmbedding, LandmarkEmbedding, eye_distance, landmark_positions
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.bases import read_npz
 from au3dmm.io.pickles import read_object_npy, read_pickle
@@ -43,25 +43,6 @@ _ENDINGS = (".pkl", ".npy", ".npz", ".json", ".txt")
 _MEDIAPIPE_CORNERS = {33: 36, 263: 45, 61: 48, 291: 54}
 """MediaPipe's points at the outer corners of eyes and mouth, and iBUG's."""
 _CORNER_OFF = 0.2  # of the outer eye distance: annotations differ by 0.05
-
-
-@dataclass(frozen=True)
-class DenseEmbedding:
-    """Places of some of a dense detector's points.
-
-    Attributes
-    ----------
-    scheme : str
-        ``mediapipe``.
-    landmark_index : (N,) int32 array
-        Which of the detector's points each is.
-    embedding : LandmarkEmbedding
-        Where they are.
-    """
-
-    scheme: str
-    landmark_index: NDArray[np.int32]
-    embedding: LandmarkEmbedding
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import SchemaError
-from au3dmm.io.tables import read_metadata, read_table, vectors
+from au3dmm.io.tables import read_footer, read_metadata, read_table, vectors
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class LandmarkTrack:
         Image size, px.
     metadata : mapping
         The table's own.
+    dense_px : (T, N, 3) float32 array, optional
+        All points of a dense detector, likewise, as stored; None if they were not asked for, or there are none.
     """
 
     frame_index: NDArray[np.int32]
@@ -47,6 +49,7 @@ class LandmarkTrack:
     width: int
     height: int
     metadata: Mapping[str, Any]
+    dense_px: NDArray[np.float32] | None = None
 
     @property
     def usable(self) -> NDArray[np.bool_]:
@@ -54,8 +57,8 @@ class LandmarkTrack:
         return np.array([word == "ok" for word in self.status], dtype=bool)
 
 
-def read_landmark_track(path: Path) -> LandmarkTrack:
-    """Read `landmarks.parquet`.
+def read_landmark_track(path: Path, *, dense: bool = False) -> LandmarkTrack:
+    """Read `landmarks.parquet`; with its dense points, if there are any, only if `dense`: they are six times as many.
 
     Raises
     ------
@@ -64,8 +67,11 @@ def read_landmark_track(path: Path) -> LandmarkTrack:
     """
     metadata = read_metadata(path)
     columns = ["frame_index", "t_rgb_us", "status", "flags", "landmark_score", "landmarks_px"]
+    if dense and "dense_px" in read_footer(path)[0].schema.to_arrow_schema().names:
+        columns.append("dense_px")
     table = read_table(path, "landmarks", columns)
     values, _ = vectors(table, "landmarks_px")
+    points = vectors(table, "dense_px")[0] if "dense_px" in columns else None
     image = metadata.get("image", {})
     track = LandmarkTrack(
         frame_index=table["frame_index"].to_numpy(),
@@ -77,6 +83,7 @@ def read_landmark_track(path: Path) -> LandmarkTrack:
         width=int(image.get("width", 0)),
         height=int(image.get("height", 0)),
         metadata=metadata,
+        dense_px=None if points is None else points.reshape(len(points), -1, 3),
     )
     if track.width <= 0 or track.height <= 0:
         raise SchemaError(f"{path}: its metadata gives no image size")

@@ -127,13 +127,15 @@ def _expected(info: TableInfo) -> pa.Schema:
     if info.kind == "landmarks":
         return tables.landmarks_schema(_length(info.schema, "dense_px", 0) // 3)
     if info.kind == "identity":
-        return tables.identity_schema(_length(info.schema, "alpha_id", 1))
+        return tables.identity_schema(
+            _length(info.schema, "alpha_id", 1), _length(info.schema, "neutral_dense_m", 0) // 3
+        )
     if info.kind == "coefficients":
-        return tables.coefficients_schema(_length(info.schema, "alpha_au", 1))
+        return tables.coefficients_schema(_length(info.schema, "alpha_au", 1), info.version)
     if info.kind == "labels":
-        return tables.labels_schema(_length(info.schema, "alpha_au", 1))
+        return tables.labels_schema(_length(info.schema, "alpha_au", 1), info.version)
     if info.kind == "dataset_labels":
-        return dataset_labels_schema(_length(info.schema, "alpha_au", 1))
+        return dataset_labels_schema(_length(info.schema, "alpha_au", 1), info.version)
     if info.kind == "sessions":
         return sessions_schema()
     if info.kind == "annotations":

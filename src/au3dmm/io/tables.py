@@ -5,6 +5,8 @@ Version history (docs/formats.md describes each column)
 landmarks 1, identity 1, coefficients 1, event_frames 1, labels 1 : first.
 dataset_labels 1, sessions 1, annotations 1 : first; of a whole dataset (io/label_dataset.py, io/sessions_index.py,
     io/annotations.py).
+identity 2 : neutral_dense_m, where dense points were fitted.
+coefficients 2, labels 2, dataset_labels 2 : aperture_left, aperture_right, mouth_open.
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
@@ -27,14 +29,17 @@ from au3dmm.io.atomic import atomic_path
 METADATA_KEY = b"au3dmm"
 SCHEMA_VERSION = {
     "landmarks": 1,
-    "identity": 1,
-    "coefficients": 1,
+    "identity": 2,
+    "coefficients": 2,
     "event_frames": 2,
-    "labels": 1,
-    "dataset_labels": 1,
+    "labels": 2,
+    "dataset_labels": 2,
     "sessions": 1,
     "annotations": 1,
 }
+
+APERTURES = ("aperture_left", "aperture_right", "mouth_open")
+"""How far eyes and mouth are open: of coefficients and labels from version 2 on."""
 
 STATUSES = ("ok", "no_face", "low_confidence", "fit_failed", "gap", "no_rgb", "no_events", "decode_error")
 FLAGS = (
@@ -78,8 +83,8 @@ def landmarks_schema(n_dense: int = 0) -> pa.Schema:
     return pa.schema(fields)
 
 
-def identity_schema(k_id: int) -> pa.Schema:
-    """One row: the neutral face of a subject."""
+def identity_schema(k_id: int, n_dense: int = 0) -> pa.Schema:
+    """One row: the neutral face of a subject. `n_dense` is the number of dense points fitted beside the 68."""
     used = pa.struct([_f("session_id", pa.string()), _f("frame_index", pa.int32())])
     return pa.schema(
         [
@@ -94,12 +99,13 @@ def identity_schema(k_id: int) -> pa.Schema:
             _f("neutral_frames", pa.list_(used)),
             _f("rmse_px", pa.float32()),
             _f("rmse_iod", pa.float32()),
+            *([_f("neutral_dense_m", vector(3 * n_dense))] if n_dense else []),
         ]
     )
 
 
-def coefficients_schema(k_au: int) -> pa.Schema:
-    """Row per RGB frame: action units and pose."""
+def coefficients_schema(k_au: int, version: int = SCHEMA_VERSION["coefficients"]) -> pa.Schema:
+    """Row per RGB frame: action units, pose and openings."""
     return pa.schema(
         [
             _f("frame_index", pa.int32()),
@@ -112,6 +118,7 @@ def coefficients_schema(k_au: int) -> pa.Schema:
             *_pose_fields(),
             _f("camera", vector(8), nullable=True),
             _f("iod_px", pa.float32(), nullable=True),
+            *_aperture_fields(version),
         ]
     )
 
@@ -131,7 +138,7 @@ def event_frames_schema(n_bytes: int, version: int = SCHEMA_VERSION["event_frame
     )
 
 
-def labels_schema(k_au: int) -> pa.Schema:
+def labels_schema(k_au: int, version: int = SCHEMA_VERSION["labels"]) -> pa.Schema:
     """Row per event frame: what training reads."""
     return pa.schema(
         [
@@ -151,8 +158,13 @@ def labels_schema(k_au: int) -> pa.Schema:
             _f("alpha_au", vector(k_au), nullable=True),
             _f("alpha_au_std", vector(k_au), nullable=True),
             *_pose_fields(),
+            *_aperture_fields(version),
         ]
     )
+
+
+def _aperture_fields(version: int) -> list[pa.Field]:
+    return [_f(name, pa.float32(), nullable=True) for name in APERTURES if version > 1]
 
 
 def _pose_fields() -> list[pa.Field]:

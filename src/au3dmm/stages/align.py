@@ -24,6 +24,7 @@ from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.clock import read_clock, read_clock_metadata
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import (
+    APERTURES,
     FLAGS,
     labels_schema,
     read_metadata,
@@ -37,9 +38,9 @@ from au3dmm.io.tables import (
 
 READS = ("session:session", "coefficients", "clock", "event_frames")
 WRITES = ("labels",)
-VERSION = 2
+VERSION = 3  # 3: apertures
 
-_SCALARS = ("landmark_score", "scale_px_per_m", "rmse_px", "rmse_iod", "dof")
+_SCALARS = ("landmark_score", "scale_px_per_m", "rmse_px", "rmse_iod", "dof", *APERTURES)
 _INTERPOLATED = ("linear", "pchip")
 
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from au3dmm.config import FitParams
+from au3dmm.core.apertures import Apertures, measure_apertures
 from au3dmm.core.camera import from_plane, principal_point, to_plane
-from au3dmm.core.fitting import ExpressionFit, fit_expression, landmark_weights
+from au3dmm.core.fitting import ExpressionFit, fit_expression
 from au3dmm.core.landmark_noise import residual_noise_px
-from au3dmm.core.landmarks import eye_distance
+from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import spread_evenly
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
@@ -34,7 +35,7 @@ from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_la
 
 READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
-VERSION = 2  # 2: a sparser prior, noise measured on the session, deviations that know of the sign
+VERSION = 2  # 2: a sparser prior, noise measured on the session, deviations that know of the sign; apertures
 
 _BLOCK = 4096
 _NOISE_FRAMES = 300
@@ -65,18 +66,18 @@ def run(
     SchemaError
         If an input is not what it should be, or the identity was made with another basis.
     """
-    track = read_landmark_track(landmarks)
-    model = read_basis_at_landmarks(bases)
+    track = read_landmark_track(landmarks, dense=params.landmarks == "dense")
+    model = read_basis_at_landmarks(bases, params.landmarks)
     basis = model.metadata
-    neutral = _read_neutral(identity, basis)
+    neutral = _read_neutral(identity, basis, len(model.template))
     settings = camera_settings(params, track, read_session(session))
-    template, components = model.template, model.components_au
-    plane, fittable = plane_landmarks(params, track, template)
+    components = model.components_au
+    plane, fittable = plane_landmarks(params, track, model)
     status = list(track.status)
     for row in np.flatnonzero(track.usable & ~fittable):
         status[row] = "fit_failed"
     rows = np.flatnonzero(fittable)
-    weights = landmark_weights(params.jaw_weight)
+    weights = model.weights(params.jaw_weight)
 
     def fit_frames(part: NDArray[np.int64], sigma_px: float) -> ExpressionFit:
         return fit_expression(
@@ -104,7 +105,14 @@ def run(
         blocks.append(fit_frames(part, sigma_px))
         if progress:
             progress(start + len(part), len(rows))
-    table, summary = _coefficients_table(track, rows, blocks, status, params, len(components))
+    centre = principal_point(track.width, track.height)
+    raw = to_plane(track.landmarks_px[..., :2], centre)  # not smoothed: a blink is shorter than the smoothing
+    steps = np.cumsum([0, *(len(b.alpha) for b in blocks)])
+    openings = [
+        measure_apertures(raw[rows[a:b]], neutral[:N_LANDMARKS], block.pose, settings.focal)
+        for a, b, block in zip(steps[:-1], steps[1:], blocks, strict=True)
+    ]
+    table, summary = _coefficients_table(track, rows, blocks, openings, status, params, len(components))
     metadata = {
         "stage": "fit",
         "params": params.model_dump(mode="json"),
@@ -114,17 +122,19 @@ def run(
         "camera": camera_metadata(settings),
         "noise": {"sigma_px": round(sigma_px, 4), "measured_px": None if measured is None else round(measured, 4)},
         "landmark_scheme": "ibug68",
+        "dense_points": len(model.dense_index),
         "detector": track.metadata.get("detector"),
         "units": "alpha in standard deviations; rotation vector rad, mesh to camera (x right, y up, z towards the"
         " camera); scale px per m at the mesh origin; translation and camera px, y down, camera = row-major [A | t]"
-        " of the 2 x 4 affine camera; rmse px, and as a share of the outer eye distance",
+        " of the 2 x 4 affine camera; rmse px, and as a share of the outer eye distance; apertures as shares of the"
+        " eye's width, mouth_open of the outer eye distance",
         "counts": {word: status.count(word) for word in sorted(set(status))},
     }
     write_table(coefficients, "coefficients", table, metadata)
     return summary
 
 
-def _read_neutral(identity: Path, basis: Mapping[str, Any]) -> NDArray[np.float64]:
+def _read_neutral(identity: Path, basis: Mapping[str, Any], n_points: int) -> NDArray[np.float64]:
     made_with = read_metadata(identity).get("basis", {})
     if made_with.get("file_hash") != basis["file_hash"]:
         raise SchemaError(
@@ -133,13 +143,23 @@ def _read_neutral(identity: Path, basis: Mapping[str, Any]) -> NDArray[np.float6
         )
     table = read_table(identity, "identity")
     values, _ = vectors(table, "neutral_landmarks_m")
-    return np.asarray(values[0].reshape(68, 3), np.float64)
+    neutral = np.asarray(values[0].reshape(N_LANDMARKS, 3), np.float64)
+    if n_points > N_LANDMARKS:
+        if "neutral_dense_m" not in table.column_names:
+            raise SchemaError(
+                f"{identity}: made with landmarks = 'ibug68', but the fit wants 'dense'; set landmarks = 'dense' in"
+                " [identity] as well"
+            )
+        dense, _ = vectors(table, "neutral_dense_m")
+        neutral = np.concatenate([neutral, dense[0].reshape(-1, 3)])
+    return neutral
 
 
 def _coefficients_table(
     track: LandmarkTrack,
     rows: NDArray[np.int64],
     blocks: list[ExpressionFit],
+    openings: list[Apertures],
     status: list[str],
     params: FitParams,
     k_au: int,
@@ -159,7 +179,7 @@ def _coefficients_table(
     for part in camera:
         part[:, 1] *= -1
         part[:, :, 3] += centre
-    fitted = spread([b.fitted for b in blocks], 136).reshape(n, 68, 2)
+    fitted = spread([b.fitted[:, :N_LANDMARKS] for b in blocks], 2 * N_LANDMARKS).reshape(n, N_LANDMARKS, 2)
     observed = to_plane(track.landmarks_px[..., :2], centre)
     iod_px = np.nan_to_num(eye_distance(observed))
     rmse_px = np.nan_to_num(np.sqrt(((fitted - observed) ** 2).sum(2).mean(1)))
@@ -192,6 +212,10 @@ def _coefficients_table(
             scalar_array(spread([b.dof for b in blocks], 1)[:, 0], ok, pa.float32()),
             vector_array(spread(camera, 8), ok),
             scalar_array(iod_px, ok, pa.float32()),
+            *(
+                _nullable(spread([getattr(o, side) for o in openings], 1)[:, 0], ok)
+                for side in ("left", "right", "mouth")
+            ),
         ],
         schema=coefficients_schema(k_au),
     )
@@ -203,3 +227,9 @@ def _coefficients_table(
             "rmse_iod_median": round(float(np.median(rmse_iod[ok])), 5),
         }
     return table, summary
+
+
+def _nullable(values: NDArray[np.float64], ok: NDArray[np.bool_]) -> pa.Array:
+    """Turn values into a column, null where a frame is not ok or the value could not be measured."""
+    known = ok & np.isfinite(values)
+    return scalar_array(np.where(known, values, 0), known, pa.float32())

@@ -12,18 +12,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from au3dmm.config import IdentityParams
-from au3dmm.core.fitting import CameraSettings, fit_expression, fit_neutral, landmark_weights
-from au3dmm.core.landmarks import eye_distance
+from au3dmm.core.fitting import CameraSettings, fit_expression, fit_neutral
+from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import NeutralSearch, find_neutral
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.landmark_table import read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
-from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks, read_basis_at_landmarks
+from au3dmm.stages.preparation import (
+    BasisAtLandmarks,
+    camera_metadata,
+    camera_settings,
+    plane_landmarks,
+    read_basis_at_landmarks,
+)
 
 READS = ("sessions:session", "sessions:camera", "sessions:landmarks", "bases")
 WRITES = ("identity",)
-VERSION = 3  # 2: all recordings of a subject together; 3: a sparser prior where neutral frames are looked for
+VERSION = 3  # 2: all recordings of a subject together; 3: a sparser prior where neutral frames are sought, dense points
 
 
 def run(
@@ -67,11 +73,11 @@ def run(
     SchemaError
         If an input is not what it should be, or the recordings are of different people.
     """
-    model = read_basis_at_landmarks(bases)
+    model = read_basis_at_landmarks(bases, params.landmarks)
     template, components_id, components_au = model.template, model.components_id, model.components_au
     clips = []
     for done, (manifest, table) in enumerate(zip(sessions, landmarks, strict=True)):
-        clips.append(_read_clip(manifest, table, params, template))
+        clips.append(_read_clip(manifest, table, params, model))
         if progress:
             progress(done + 1, len(sessions))
     subjects = sorted({clip.subject_id for clip in clips})
@@ -83,7 +89,7 @@ def run(
     settings = seen_clips[0].settings
     seen = np.concatenate([clip.through(settings) for clip in seen_clips])
     starts = np.cumsum([0, *(len(clip.frame_index) for clip in seen_clips[:-1])])
-    weights = landmark_weights(params.jaw_weight)
+    weights = model.weights(params.jaw_weight)
     flags: list[str] = []
     search: NeutralSearch | None = None
     if params.neutral == "first_frame":
@@ -123,7 +129,7 @@ def run(
     rest = fit_expression(
         seen[used],
         neutral.shape,
-        np.zeros((1, 68, 3)),
+        np.zeros((1, *template.shape)),
         weights,
         settings,
         sigma_px=params.sigma_px,
@@ -131,11 +137,12 @@ def run(
         nonnegative=False,
         l1=0.0,
     )
-    rmse_px = np.sqrt(((rest.fitted - seen[used]) ** 2).sum(2).mean(1))
+    rmse_px = np.sqrt(((rest.fitted - seen[used])[:, :N_LANDMARKS] ** 2).sum(2).mean(1))
     rmse_iod = rmse_px / eye_distance(seen[used])
     places = [(clip.session_id, int(i)) for clip in seen_clips for i in clip.frame_index]
     frames = [{"session_id": places[row][0], "frame_index": places[row][1]} for row in used]
-    schema = identity_schema(len(components_id))
+    n_dense = len(template) - N_LANDMARKS
+    schema = identity_schema(len(components_id), n_dense)
     table = pa.Table.from_arrays(
         [
             pa.array(subjects),
@@ -144,11 +151,12 @@ def run(
             pa.array([flags], pa.list_(pa.string())),
             vector_array(neutral.alpha_id[None]),
             vector_array(neutral.alpha_id_std[None]),
-            vector_array(neutral.shape[None]),
-            vector_array(neutral.offset[None]),
+            vector_array(neutral.shape[None, :N_LANDMARKS]),
+            vector_array(neutral.offset[None, :N_LANDMARKS]),
             pa.array([frames], schema.field("neutral_frames").type),
             pa.array([float(np.median(rmse_px))], pa.float32()),
             pa.array([float(np.median(rmse_iod))], pa.float32()),
+            *([vector_array(neutral.shape[None, N_LANDMARKS:])] if n_dense else []),
         ],
         schema=schema,
     )
@@ -172,6 +180,7 @@ def run(
         "basis": model.metadata,
         "camera": camera_metadata(settings),
         "landmark_scheme": "ibug68",
+        "dense_points": n_dense,
         "units": "alpha in standard deviations; landmarks and offsets m, y up, z towards the camera; rmse px",
         "neutral_search": search_result,
         "counts": {
@@ -187,7 +196,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Clip:
-    """What the neutral face needs of one recording: smoothed landmarks (n, 68, 2) of the frames that can be fitted."""
+    """What the neutral face needs of one recording: smoothed points (n, L, 2) of the frames that can be fitted."""
 
     session_id: str
     subject_id: str
@@ -205,10 +214,10 @@ class _Clip:
         return np.asarray(self.plane * (camera.focal_px / self.settings.focal_px))
 
 
-def _read_clip(manifest: Path, landmarks: Path, params: IdentityParams, template: NDArray[np.float64]) -> _Clip:
+def _read_clip(manifest: Path, landmarks: Path, params: IdentityParams, model: BasisAtLandmarks) -> _Clip:
     recording = read_session(manifest)
-    track = read_landmark_track(landmarks)
-    plane, fittable = plane_landmarks(params, track, template)
+    track = read_landmark_track(landmarks, dense=params.landmarks == "dense")
+    plane, fittable = plane_landmarks(params, track, model)
     settings = camera_settings(params, track, recording)
     rows = np.flatnonzero(fittable)
     return _Clip(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.io.table_info import TableInfo, read_rows
-from au3dmm.io.tables import FLAGS, STATUSES, vectors
+from au3dmm.io.tables import APERTURES, FLAGS, STATUSES, vectors
 
 # the columns that a row has if, and only if, its status is one of these
 _USABLE: dict[str, tuple[str, ...]] = {
@@ -68,6 +68,9 @@ def check_table(info: TableInfo, table: Any, codes: str | None = None) -> Iterat
         usable = np.isin(status, _USABLE[info.kind])
         for column in _FILLED[info.kind]:
             yield from _nulls(table, column, usable, status)
+        for column in APERTURES:
+            if column in table.column_names:
+                yield from _extra(table, column, usable, status)
     for column in _vector_columns(table):
         values, valid = vectors(table, column)
         bad = valid & ~np.isfinite(values).all(1)
@@ -148,10 +151,15 @@ def _pictures(info: TableInfo, table: Any) -> Iterator[Finding]:
 
 def _nulls(table: Any, column: str, usable: NDArray[np.bool_], status: NDArray[np.str_]) -> Iterator[Finding]:
     valid = np.asarray(table[column].is_valid().to_numpy())
-    missing, extra = usable & ~valid, valid & ~usable
+    missing = usable & ~valid
     if missing.any():
         word = status[np.argmax(missing)]
         yield Finding(f"{column} is null in {_rows(missing)}", f"a value where status is {word}")
+    yield from _extra(table, column, usable, status)
+
+
+def _extra(table: Any, column: str, usable: NDArray[np.bool_], status: NDArray[np.str_]) -> Iterator[Finding]:
+    extra = np.asarray(table[column].is_valid().to_numpy()) & ~usable
     if extra.any():
         word = status[np.argmax(extra)]
         yield Finding(f"{column} has a value in {_rows(extra)}", f"null where status is {word}")
