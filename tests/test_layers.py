@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "config": {"errors"},
     "io": {"core", "config", "errors"},
     "detectors": {"io", "core", "config", "errors"},
+    "simulation": {"synthetic", "io", "core", "config", "errors"},
     "synthetic": {"executors", "io", "core", "errors"},
     "stages": {"detectors", "io", "core", "config", "errors"},
     "report": {"io", "core", "errors"},

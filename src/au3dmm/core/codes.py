@@ -88,8 +88,8 @@ def solve_codes(
     l1 : float
         Rate of the exponential prior; used if `nonnegative`.
     reweight : float
-        If not 0, and `nonnegative`: solve once more with ``reweight / (alpha + 0.25)`` as the rate of each coefficient, so
-        that large ones are shrunk less and small ones more (reweighted l1: Candes, Wakin & Boyd 2008, one pass).
+        If not 0, and `nonnegative`: solve once more with ``reweight / (alpha + 0.25)`` as the rate of each coefficient,
+        so that large ones are shrunk less and small ones more (reweighted l1: Candes, Wakin & Boyd 2008, one pass).
     spread : bool
         Whether `std` and `dof` are wanted; without them non-negative codes take half the time.
     spread_prior : (N,) array, optional

@@ -11,6 +11,9 @@ from au3dmm.errors import FitError
 # the median of |x| of a normal variable of deviation 1, and the deviation of x0 - 2 x1 + x2
 _MEDIAN, _SECOND_DIFFERENCE = 0.6745, np.sqrt(6.0)
 
+NOISE_FRAMES = 300
+"""Frames of a session that say enough about its noise."""
+
 
 def residual_noise_px(
     fitted: NDArray[np.float64],
@@ -71,3 +74,22 @@ def jitter_px(landmarks: NDArray[np.float64], starts: NDArray[np.int64]) -> NDAr
         raise FitError("landmark noise: no three frames in a row with landmarks")
     second = (landmarks[:-2] - 2 * landmarks[1:-1] + landmarks[2:])[usable]
     return np.asarray(np.median(np.abs(second), axis=(0, 2)) / (_MEDIAN * _SECOND_DIFFERENCE))
+
+
+def believed_noise_px(
+    stated_px: float, fitted: NDArray[np.float64], landmarks: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the noise to fit with, and the one measured: the mean of what is stated and what a first fit leaves over.
+
+    The mean, as residuals hold what the basis cannot show beside the noise, and a fit of few landmarks leaves less than
+    the noise.
+
+    Parameters
+    ----------
+    stated_px : float
+        At 144 px between the outer eye corners, as are both results.
+    fitted, landmarks, weights
+        As in `residual_noise_px`.
+    """
+    measured = residual_noise_px(fitted, landmarks, weights)
+    return (stated_px + measured) / 2, measured

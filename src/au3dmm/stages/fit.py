@@ -15,7 +15,7 @@ from au3dmm.config import FitParams
 from au3dmm.core.apertures import Apertures, measure_apertures
 from au3dmm.core.camera import from_plane, principal_point, to_plane
 from au3dmm.core.fitting import ExpressionFit, fit_expression
-from au3dmm.core.landmark_noise import residual_noise_px
+from au3dmm.core.landmark_noise import NOISE_FRAMES, believed_noise_px
 from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import spread_evenly
 from au3dmm.errors import FitError, SchemaError
@@ -38,7 +38,6 @@ WRITES = ("coefficients",)
 VERSION = 2  # 2: a sparser prior, noise measured on the session, deviations that know of the sign; apertures
 
 _BLOCK = 4096
-_NOISE_FRAMES = 300
 
 
 def run(
@@ -96,9 +95,8 @@ def run(
 
     sigma_px, measured = params.sigma_px, None
     if params.noise == "measured" and len(rows):
-        some = spread_evenly(rows, _NOISE_FRAMES)
-        measured = residual_noise_px(fit_frames(some, sigma_px).fitted, plane[some], weights)
-        sigma_px = (sigma_px + measured) / 2
+        some = spread_evenly(rows, NOISE_FRAMES)
+        sigma_px, measured = believed_noise_px(sigma_px, fit_frames(some, sigma_px).fitted, plane[some], weights)
     blocks = []
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
