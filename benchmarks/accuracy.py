@@ -219,7 +219,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--subjects", type=int, default=40)
     parser.add_argument("--quick", action="store_true", help="8 subjects, presets and action units only")
     parser.add_argument("--tables", default=",".join(TABLES), help="of %(default)s")
-    parser.add_argument("--conditions", default="", help="all, or names between commas: " + ", ".join(CONDITIONS))
+    parser.add_argument(
+        "--conditions", default="", help="all, or names between commas: " + ", ".join(CONDITIONS).replace("%", "%%")
+    )
     parser.add_argument("--dense", action="store_true", help="also with all landmarks, not only the 68")
     parser.add_argument("--no-accuracy", action="store_true", help="train no classifiers")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/au3dmm/accuracy"), help="where bases are kept")

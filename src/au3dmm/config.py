@@ -128,7 +128,7 @@ class FitParams(_PresetParams):
     codes: Literal["nonnegative", "ridge"] = Field("nonnegative", description="Sign of alpha_au.")
     joint_pose: bool = Field(True, description="Solve small pose changes together with alpha_au.")
     noise: Literal["measured", "stated"] = Field(
-        "measured", description="measured: the mean of sigma_px and of what a first fit of the session leaves over."
+        "measured", description="measured: half way from sigma_px up to what a first fit of the session leaves over."
     )
     sigma_px: float = Field(0.7, gt=0, description="Landmark noise at 144 px between the outer eye corners.")
     l1: float = Field(

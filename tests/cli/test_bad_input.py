@@ -229,18 +229,22 @@ def test_a_session_that_another_run_is_working_on(label, folder_of):
         refused(label(), FAILED, folder_of, "another au3dmm is working on it")
 
 
-@pytest.mark.parametrize("call", range(24))  # twice for each output, twice for each entry in stage.json
+@pytest.mark.parametrize("call", range(24))  # three times for each output, once for each entry in stage.json
 def test_a_disk_that_is_full_at_the_nth_write(label, folder_of, monkeypatch, call):
-    real, calls = os.fsync, []
+    calls = []
 
-    def full(fd):
-        calls.append(fd)
-        if len(calls) > call:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(fd)
+    def full(real):
+        def wrapped(*args):
+            calls.append(args)
+            if len(calls) > call:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(*args)
+
+        return wrapped
 
     with monkeypatch.context() as m:
-        m.setattr(atomic.os, "fsync", full)
+        m.setattr(atomic.os, "fsync", full(os.fsync))
+        m.setattr(atomic.os, "replace", full(os.replace))
         refused(label(), FAILED, folder_of, "No space left on device", "nothing was left half-written")
     assert label().code == 0  # once there is room again, the run continues
 

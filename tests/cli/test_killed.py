@@ -9,18 +9,20 @@ import pytest
 
 from au3dmm.validation import validate
 
-# fsync is called with everything of a file written under its temporary name, and again after it was renamed
-KILLED_AT_NTH_FSYNC = """
+# with everything of a file written under its temporary name, before it is renamed, and after
+KILLED_AT_NTH_CALL = """
 import os, signal, sys
 from au3dmm.io import atomic
 from au3dmm.cli import main
-real, calls = os.fsync, []
-def fsync(fd):
-    if len(calls) == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    calls.append(fd)
-    real(fd)
-atomic.os.fsync = fsync
+calls = []
+def counted(real):
+    def wrapped(*args):
+        if len(calls) == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls.append(args)
+        real(*args)
+    return wrapped
+atomic.os.fsync, atomic.os.replace = counted(os.fsync), counted(os.replace)
 main(sys.argv[2:])
 """
 
@@ -34,7 +36,7 @@ def test_after_a_kill_the_next_run_gives_the_bytes_of_an_uninterrupted_one(label
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert label("--out", whole).code == 0
     argv = ["label", "--session", recording, "--bases", template.parent / "bases.npz", "--detector", "precomputed"]
-    command = [sys.executable, "-c", KILLED_AT_NTH_FSYNC, str(call), *map(str, argv), "--out", str(killed)]
+    command = [sys.executable, "-c", KILLED_AT_NTH_CALL, str(call), *map(str, argv), "--out", str(killed)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert validate(killed).problems

@@ -79,10 +79,10 @@ def jitter_px(landmarks: NDArray[np.float64], starts: NDArray[np.int64]) -> NDAr
 def believed_noise_px(
     stated_px: float, fitted: NDArray[np.float64], landmarks: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Return the noise to fit with, and the one measured: the mean of what is stated and what a first fit leaves over.
+    """Return the noise to fit with, and the one measured: half way from what is stated to what a first fit leaves over.
 
-    The mean, as residuals hold what the basis cannot show beside the noise, and a fit of few landmarks leaves less than
-    the noise.
+    Half way, as residuals hold what the basis cannot show beside the noise. Never below what is stated: errors of a
+    detector that go with the expression are steady and fit well, and look like no noise at all.
 
     Parameters
     ----------
@@ -92,4 +92,4 @@ def believed_noise_px(
         As in `residual_noise_px`.
     """
     measured = residual_noise_px(fitted, landmarks, weights)
-    return (stated_px + measured) / 2, measured
+    return max(stated_px, (stated_px + measured) / 2), measured
