@@ -23,7 +23,8 @@ import naive_fit
 from au3dmm.config import FitParams, IdentityParams
 from au3dmm.core.basis import deform
 from au3dmm.core.fitting import CameraSettings, fit_expression, fit_neutral
-from au3dmm.core.neutral import find_neutral
+from au3dmm.core.landmark_noise import NOISE_FRAMES, believed_noise_px
+from au3dmm.core.neutral import find_neutral, spread_evenly
 from au3dmm.core.smoothing import smooth_landmarks
 from faces import Face, make_face, random_rotations, see_pinhole
 
@@ -83,6 +84,7 @@ def end_to_end(face: Face, seen: np.ndarray, preset: str, frames: int = FRAMES) 
         "nonnegative": fit.codes == "nonnegative",
         "l1": fit.l1,
         "ridge": fit.ridge,
+        "reweight": fit.reweight,
     }
     if ident.neutral == "first_frame":
         neutral = fit_neutral(seen[:1], face.template, face.components_id, weights, settings, **known)
@@ -92,6 +94,10 @@ def end_to_end(face: Face, seen: np.ndarray, preset: str, frames: int = FRAMES) 
             **known, sigma_px=ident.sigma_px, l1=ident.l1, ridge=ident.ridge, share=ident.neutral_share,
             frames_max=ident.neutral_frames_max, passes=ident.neutral_passes,
         ).neutral  # fmt: skip
+    if fit.noise == "measured":
+        some = seen[spread_evenly(np.arange(n), NOISE_FRAMES)]
+        first = fit_expression(some, neutral.shape, face.components_au, weights, settings, **options)
+        options["sigma_px"], _ = believed_noise_px(fit.sigma_px, first.fitted, some, weights)
     return fit_expression(seen, neutral.shape, face.components_au, weights, settings, **options).alpha
 
 

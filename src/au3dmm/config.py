@@ -132,7 +132,7 @@ class FitParams(_PresetParams):
     )
     sigma_px: float = Field(0.7, gt=0, description="Landmark noise at 144 px between the outer eye corners.")
     l1: float = Field(
-        3.0, ge=0, description="Rate of the exponential prior, 1 / mean of a coefficient (codes = nonnegative only)."
+        3.0, ge=0, description="Rate of the exponential prior in the first solve; 0 = none, and no second solve."
     )
     reweight: float = Field(
         3.0, ge=0, description="A second solve at the rate reweight / (coefficient + 0.25) for each; 0 = none."

@@ -167,22 +167,6 @@ def test_std_and_dof_are_not_computed_unless_asked_for():
     assert np.isnan(codes.dof).all()
 
 
-@pytest.mark.parametrize("target", [-40.0, -6.0, -1.0, 0.0])
-def test_the_deviation_of_a_coefficient_held_at_zero_is_what_its_posterior_allows_above_zero(target):
-    gram = np.zeros((6, 1, 1))
-    gram[0] = 3.0
-    v, l1 = 0.5, 0.7
-    codes = solve_codes(
-        gram, np.array([[1.0, 0, 0, 0, 0, 0]]), np.array([[target]]), np.array([0.1]), np.array([v]), 0, True, l1,
-        spread_prior=np.array([1.0]),
-    )  # fmt: skip
-    assert codes.alpha[0, 0] == 0.0
-    a = np.linspace(0, 8, 400_001)
-    density = np.exp(-(3.0 * a**2 / 2 - target * a) / v - a**2 / 2 - l1 * a)
-    assert codes.std[0, 0] == pytest.approx(np.sqrt((density * a**2).sum() / density.sum()), rel=1e-3)
-    assert codes.dof[0] == pytest.approx(3.0 / (3.0 + v))
-
-
 def test_deviations_with_another_prior_are_those_of_a_fit_with_that_prior():
     rng = np.random.default_rng(3)
     gram, mix, right, _, _ = problem(rng, 9, 6, 4)
@@ -194,7 +178,7 @@ def test_deviations_with_another_prior_are_those_of_a_fit_with_that_prior():
     other = solve_codes(gram, mix, right, wider, v, 4, False, 0.0)
     np.testing.assert_array_equal(codes.alpha, same.alpha)
     np.testing.assert_allclose(codes.dof, other.dof)
-    on = codes.alpha > 0
-    assert on.any()
-    np.testing.assert_allclose(codes.std[on], other.std[on], rtol=1e-12)
-    assert (codes.std[~on] < other.std[~on]).all()
+    np.testing.assert_allclose(codes.std, other.std, rtol=1e-12)
+    # signs and l1 say nothing of the deviations
+    assert (codes.alpha > 0).any()
+    assert (codes.alpha == 0).any()

@@ -80,7 +80,7 @@ def place_landmarks(
     out : path, optional
         Where the basis with the places is written; default: `bases` itself.
     force : bool
-        Find the places again; and replace those of another origin (a head that came with a file of them).
+        Find the places again; replace those of another origin (a head that came with a file of them), and `out`.
     picture : bool
         Also draw the head with its points: ``<out>.dense.png``, or ``dense.png`` in the head's folder.
     progress : callable, optional
@@ -98,6 +98,8 @@ def place_landmarks(
         target = path if out is None else Path(out)
         if target.suffix != ".npz":
             raise ConfigError(f"{target}: a basis file ends in .npz")
+        if target.exists() and not force and not (path.exists() and target.samefile(path)):
+            raise ConfigError(f"{target}: there already; --force replaces it")
         model = read_bases(path)
         found, state = _places(model.template, model.faces, model.embedding, model.dense, force, progress, path)
         if state == "ran" or target != path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,8 +35,8 @@ class Codes:
     alpha : (T, K) array
         Coefficients of the components.
     std : (T, K) array
-        Posterior standard deviations of `alpha` with the pose unknown; where a non-negative coefficient is 0, the root
-        mean square that it may have all the same. NaN if not asked for.
+        Posterior standard deviations of `alpha` with the pose unknown, without regard to signs and to l1: NaN if not
+        asked for.
     dof : (T,) array
         Effective degrees of freedom that the landmarks determine, of K; NaN if not asked for.
     """
@@ -86,7 +85,7 @@ def solve_codes(
     nonnegative : bool
         Whether alpha >= 0.
     l1 : float
-        Rate of the exponential prior; used if `nonnegative`.
+        Rate of the exponential prior; used if `nonnegative`. 0: none, and no second solve.
     reweight : float
         If not 0, and `nonnegative`: solve once more with ``reweight / (alpha + 0.25)`` as the rate of each coefficient,
         so that large ones are shrunk less and small ones more (reweighted l1: Candes, Wakin & Boyd 2008, one pass).
@@ -161,7 +160,7 @@ def _solve_frames(  # type: ignore[no-untyped-def]
                 for i in range(k):
                     weight[i * LANES + s] = l1 * variance[min(first + s, n_frames - 1)]
             lane = nonnegative_lanes(q, n, p, k, weight, count, False, scratch, solution, slope)
-            if lane < 0 and reweight > 0.0:
+            if lane < 0 and reweight > 0.0 and l1 > 0.0:
                 for s in range(count):
                     for i in range(k):
                         alpha = solution[(p + i) * LANES + s]
@@ -194,20 +193,5 @@ def _solve_frames(  # type: ignore[no-untyped-def]
                     v = variance[f] * inverse[(p + i) * LANES + s]
                     determined -= wider[p + i] * v
                     std[f, i] = np.sqrt(v)
-                    if nonnegative and not x[f, n_pose + i] > 0.0:
-                        down = (weight[i * LANES + s] - slope[i * LANES + s]) * inverse[(p + i) * LANES + s]
-                        std[f, i] *= _share_above_zero(down / np.sqrt(v))
                 dof[f] = determined
     return -1
-
-
-@njit(cache=True)
-def _share_above_zero(beta):  # type: ignore[no-untyped-def]
-    """Return the root mean square of a normal variable of mean -beta and deviation 1, given that it is not negative.
-
-    With h = phi(beta) / (1 - Phi(beta)) that is ``sqrt(1 + beta^2 - beta h)``; far out, its asymptotic series.
-    """
-    if beta > 20.0:
-        return np.sqrt(2.0 - 10.0 / beta**2) / beta
-    h = np.sqrt(2.0 / np.pi) * np.exp(-0.5 * beta * beta) / math.erfc(beta / np.sqrt(2.0))
-    return np.sqrt(max(1.0 + beta * beta - beta * h, 0.0))

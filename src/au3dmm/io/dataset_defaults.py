@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache, lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, create_model
 
 from au3dmm.config import Params, read_toml, validate_toml
+from au3dmm.io.hash_cache import file_state, is_settled
 
 DATASET = "dataset.toml"
 SAID_ONCE = frozenset({"session_id", "subject_id"})
@@ -68,8 +70,10 @@ def read_defaults(manifest: type[BaseModel], path: Path) -> dict[str, Any]:
     ConfigError
         See `with_defaults`.
     """
-    stat = path.stat()
-    return _read(manifest, path, stat.st_mtime_ns, stat.st_size)
+    state = file_state(path)
+    if state is None or not is_settled(state):
+        return _read.__wrapped__(manifest, path, "")
+    return _read(manifest, path, json.dumps(state))
 
 
 def check_defaults(manifest: type[BaseModel], defaults: Any, path: Path) -> None:
@@ -84,7 +88,7 @@ def check_defaults(manifest: type[BaseModel], defaults: Any, path: Path) -> None
 
 
 @lru_cache(maxsize=64)
-def _read(manifest: type[BaseModel], path: Path, mtime_ns: int, size: int) -> dict[str, Any]:
+def _read(manifest: type[BaseModel], path: Path, _state: str) -> dict[str, Any]:
     defaults: dict[str, Any] = read_toml(path).get("defaults", {})
     check_defaults(manifest, defaults, path)
     return defaults
