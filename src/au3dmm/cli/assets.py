@@ -81,9 +81,7 @@ def import_(
 
 
 @assets.command("place-landmarks")
-@click.option(
-    "--bases", type=_FILE, help="A basis file: the places go into it; its labels are made anew."
-)
+@click.option("--bases", type=_FILE, help="A basis file: the places go into it; its labels are made anew.")
 @click.option("--head", help="An imported head, by its name, to look at; the fit reads the places of --bases.")
 @click.option("--out", type=_FILE, help="With --bases: write the basis with its places there instead.")
 @click.option("--force", is_flag=True, help="Find them again; replace those that came from a file, and --out.")

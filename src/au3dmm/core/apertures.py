@@ -32,7 +32,7 @@ class Apertures:
     Attributes
     ----------
     left, right : (T,) array
-        Gap between the lids over the width of that eye: 0.25 to 0.45 for an open eye. 0 is closed, but detectors do not
+        Gap between the lids over the width of that eye: 0.2 to 0.45 for an open eye. 0 is closed, but detectors do not
         go all the way (docs/formats.md); noise can make it slightly negative.
     mouth : (T,) array
         Gap between the inner lips over the distance between the outer eye corners: about 0 for closed lips.
