@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 
 from au3dmm.core.mesh import Mesh
@@ -62,6 +61,8 @@ def read_mesh(path: Path, n_vertices: int | None = None) -> Mesh:
 
 
 def _by_trimesh(path: Path, data: bytes, ending: str) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    import trimesh  # here: a quarter of a second that labelling does not need
+
     # fix_texture would split vertices that have several texture coordinates
     options: dict[str, Any] = {"fix_texture": False} if ending == "ply" else {}
     try:
@@ -84,6 +85,8 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
     SchemaError
         If the ending is neither ``.ply`` nor ``.obj``.
     """
+    import trimesh
+
     kind = path.suffix.lstrip(".").lower()
     if kind not in ("ply", "obj"):
         raise SchemaError(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from au3dmm.errors import SchemaError
 from au3dmm.io.atomic import write_bytes
 from au3dmm.io.clock import Clock, read_clock, read_evidence
 from au3dmm.io.session import read_session
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 READS = ("session:session", "clock")
 WRITES = ("clock_picture",)
@@ -85,6 +86,10 @@ def draw_clock(clock: Clock, evidence: Mapping[str, Any], session_id: str, sourc
     SchemaError
         If the evidence is incomplete.
     """
+    # here: every worker and every command that runs a pipeline imports this module, few draw
+    import matplotlib
+    from matplotlib.figure import Figure
+
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
         matplotlib.rcParams.update({"font.size": 8.5, "axes.spines.top": False, "axes.spines.right": False})
