@@ -99,3 +99,17 @@ def test_text_that_is_not_utf8_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe[")
     with pytest.raises(ConfigError, match="not valid TOML: 'utf-8' codec can't decode"):
         load_pipeline(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[fit]\nlandmarks = 'dense'", r"needs identity\.landmarks = 'dense'"),
+        ("[identity]\nlandmarks = 'dense'\n[detect]\ndetector = 'face_alignment'", "face_alignment gives the 68 alone"),
+    ],
+)
+def test_dense_points_that_nothing_can_give_are_refused(tmp_path, text, expected):
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=expected):
+        load_pipeline(path)

@@ -295,3 +295,11 @@ def test_a_missing_event_file_is_found_before_anything_is_computed(tiny_session,
     with pytest.raises(SessionError, match=r"events.raw: no such file"):
         au3dmm.label_session(folder, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_basis_without_dense_places_is_told_before_anything_is_detected(tiny_session, tmp_path):
+    dense = {"landmarks": "dense"}
+    params = PipelineParams.model_validate({"detect": {"detector": "precomputed"}, "identity": dense, "fit": dense})
+    with pytest.raises(ConfigError, match="it has no places of dense points; `au3dmm assets place-landmarks"):
+        au3dmm.label_session(tiny_session, out=tmp_path / "out", pipeline=params)
+    assert not (tmp_path / "out").exists()

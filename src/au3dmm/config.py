@@ -47,7 +47,7 @@ PAPER: dict[str, dict[str, Any]] = {
 }
 
 
-# noise and prior for dense points, where nothing else is said (docs/method.md, "Dense points")
+# noise and prior for dense points; what a file says of them itself wins (docs/method.md, "Dense points")
 DENSE: dict[str, Any] = {"sigma_px": 1.5, "l1": 3.0}
 
 
@@ -276,6 +276,16 @@ class PipelineParams(Params):
             if isinstance(section, dict):
                 spread[name] = {"preset": values["preset"], **section}
         return spread
+
+    @model_validator(mode="after")
+    def _dense_points_come_from_somewhere(self) -> Self:
+        if "dense" not in (self.identity.landmarks, self.fit.landmarks):
+            return self
+        if self.identity.landmarks != "dense":
+            raise ValueError("fit.landmarks = 'dense' needs identity.landmarks = 'dense': they share the neutral face")
+        if self.detect.detector == "face_alignment":
+            raise ValueError("landmarks = 'dense', but face_alignment gives the 68 alone; use mediapipe, or 'ibug68'")
+        return self
 
 
 def load_pipeline(path: Path | None, **overrides: dict[str, Any]) -> PipelineParams:

@@ -28,6 +28,7 @@ from au3dmm.pipeline.plan import RUN_STAGES, SESSION_STAGES, Planner
 from au3dmm.report.dataset_card import write_dataset_card
 from au3dmm.report.dataset_page import write_dataset_page
 from au3dmm.stages import consolidate
+from au3dmm.stages.preparation import read_basis_at_landmarks
 from au3dmm.stages.recordings import Entry
 
 _UNKNOWN = "not learnt yet"
@@ -84,6 +85,7 @@ def run_dataset(
     cache_file = setup.run.state / "hashes.json"
     with remembered_hashes(read_cache(cache_file)) as hashes:
         model = read_bases(setup.bases)
+        read_basis_at_landmarks(setup.bases, setup.params.identity.landmarks)  # before anything is detected
         planner = setup.planner(bases_fingerprint(setup.bases))
         progress = Progress()
         if setup.sessions and set(setup.stages) & set(SESSION_STAGES):

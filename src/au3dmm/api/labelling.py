@@ -16,6 +16,7 @@ from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.io.session import Session, read_session
 from au3dmm.pipeline import PICTURES, STAGES, Event, Execution, run_session
+from au3dmm.stages.preparation import read_basis_at_landmarks
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def label_session(
     name, params = chosen_pipeline(pipeline, detector, sync)
     basis_path = Path(bases) if bases is not None else asset_path(DEMO_BASES)
     model = read_bases(basis_path)
+    read_basis_at_landmarks(basis_path, params.identity.landmarks)  # dense points without places: told before detection
     folder = Path(out) if out is not None else default_out(recording, name)
     check_device(device, params)
     execution = Execution(device, None if weights is None else Path(weights), on_event)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from au3dmm.cli.output import aligned, print_json, say
+from au3dmm.cli.progress import make_reporter
 from au3dmm.errors import Au3dmmError, ConfigError
 
 if TYPE_CHECKING:
@@ -99,19 +100,26 @@ def place_landmarks_(
     """
     from au3dmm.api import place_landmarks
 
-    done = place_landmarks(bases=bases, head=head, out=out, force=force, picture=not no_picture)
+    with make_reporter("auto") as reporter:
+
+        def tell(done: int, total: int) -> None:
+            if done == 1:
+                reporter({"event": "start", "stage": "place"})
+            reporter({"event": "progress", "stage": "place", "done": done, "total": total})
+
+        placed = place_landmarks(bases=bases, head=head, out=out, force=force, picture=not no_picture, progress=tell)
     if as_json:
-        print_json(done.to_dict())
+        print_json(placed.to_dict())
         return
-    did = "up to date in" if done.state == "up to date" else "placed in"
+    did = "up to date in" if placed.state == "up to date" else "placed in"
     rows = [
-        ("points", f"{done.kept} of MediaPipe's {done.info['points']}"),
-        ("views", f"face found in {done.info['views_found']} of {done.info['views']}"),
-        ("disagreement", f"{done.spread_mm:.2f} mm (median)"),
+        ("points", f"{placed.kept} of MediaPipe's {placed.info['points']}"),
+        ("views", f"face found in {placed.info['views_found']} of {placed.info['views']}"),
+        ("disagreement", f"{placed.spread_mm:.2f} mm (median)"),
     ]
-    if done.picture is not None:
-        rows.append(("look at it", str(done.picture)))
-    say(f"dense landmarks: {did} {done.file}")
+    if placed.picture is not None:
+        rows.append(("look at it", str(placed.picture)))
+    say(f"dense landmarks: {did} {placed.file}")
     say(aligned(rows))
 
 

@@ -36,6 +36,7 @@ _UNITS = {
     "consolidate": "sessions",
     "sessions": "sessions",
     "draw": "sheets",
+    "place": "views",
 }
 
 
