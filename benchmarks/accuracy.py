@@ -29,6 +29,7 @@ from au3dmm.simulation.estimate import Estimate, estimate, make_method
 from au3dmm.simulation.faces import FaceFamily, demo_family, ict_family
 from au3dmm.simulation.measures import Measures, measure, target_codes
 from au3dmm.simulation.recordings import Recordings, simulate
+from au3dmm.simulation.released import estimate_as_released
 from au3dmm.simulation.training import LearntBasis, Signs, learn_basis
 
 TABLES = ("ladder", "left-out", "control", "units")
@@ -134,6 +135,10 @@ def heading(text: str) -> None:
 
 def ladder(bench: Bench, condition: Condition) -> None:
     heading("From the published method to robust, each row adding to those above")
+    seen = bench.recordings(condition, dense=False)
+    for name, leak in (("released code", True), ("released code, its leak mended", False)):
+        found = estimate_as_released(seen, bench.basis("signed"), leak=leak)
+        bench.say("ladder", name, seen, found, "signed", None)
     for name, changes in cumulative(LADDER):
         bench.row("ladder", name, {"preset": "paper", **changes}, condition)
 
