@@ -4,7 +4,8 @@
 
 Faces of ICT-FaceKit, of people that the basis was not learnt from, move in known ways; landmarks are projected and made
 noisy, and fitted with the presets. Tables: a ladder from the published method to `robust`, one ingredient at a time;
-`robust` with one thing changed; the published method's alpha centred afterwards; conditions; and each action unit.
+`robust` with one thing changed; the published method's alpha centred afterwards; conditions; each action unit; and how
+true the stated uncertainty is.
 Without a file, faces are those of the shipped head: to see that it runs.
 
 Seeds: parameters are chosen on 501, 502 and 503; 900 is that of the tables today's parameters come from;
@@ -129,6 +130,32 @@ def line(m: Measures) -> str:
     )
 
 
+def calibration(results: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how true the stated uncertainty is, row by row of the tables that the rows are of."""
+    print("\nIs the uncertainty true? Shares within 1 / 2 std (0.68 / 0.95 would be right), and ranks of confidence")
+    names = ("shown", "reported", "active", "quiet", "within")
+    print(f"{'':46}" + "".join(f"{name:>12}" for name in names) + f"{'components 1':>16}{'2':>16}  error given still")
+    for table, rows in results.items():
+        for name, row in rows.items():
+            if table not in ("conditions", "presets") or "best codes" in name:
+                continue
+            found, ahead = row["coverage"], row["foresight"]
+            pairs = [f"{number(found[f'{key}_1'])}/{number(found[f'{key}_2'])}" for key in names]
+            spread = [" ".join(map(number, least_to_most(found[f"component_{x}"]))) for x in (1, 2)]
+            ranks = [number(ahead[key]) for key in ("error", "given_motion", "still")]
+            line = "".join(f"{pair:>12}" for pair in pairs) + "".join(f"{text:>16}" for text in spread)
+            print(f"{name:46}{line}  {ranks[0]:>5} {ranks[1]:>5} {ranks[2]:>5}", flush=True)
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def least_to_most(shares: Iterable[float | None]) -> tuple[float | None, ...]:
+    known = sorted(share for share in shares if share is not None)
+    return (known[0], float(np.median(known)), known[-1]) if known else (None, None, None)
+
+
 def heading(text: str) -> None:
     print(f"\n{text}\n{HEADER}", flush=True)
 
@@ -205,6 +232,7 @@ def main() -> None:
             bench.row("presets", "robust, dense", DENSE, base, dense=True)
         bench.bound("presets", "best codes of the basis", base)
         units(bench.results["presets"])
+    calibration(bench.results)
     print(f"\n{time.process_time() - began:.0f} s of processor time")
     if options.out:
         report = {

@@ -57,8 +57,8 @@ def pose(ok):
     ]
 
 
-def apertures(ok):
-    return [scalar_array(np.full(len(ok), value), ok, pa.float32()) for value in (0.3, 0.31, 0.0)]
+def apertures_and_confidence(ok):
+    return [scalar_array(np.full(len(ok), value), ok, pa.float32()) for value in (0.3, 0.31, 0.0, 0.7)]
 
 
 def build_tables(n=6, lost=(2,)):
@@ -87,7 +87,11 @@ def build_tables(n=6, lost=(2,)):
     score = scalar_array(np.ones(n), ok, pa.float32())
     coefficients = [
         *(index, t_us, word_array(status), flags(n), score, alpha, std, *pose(ok)),
-        *(vector_array(np.ones((n, 8)), ok), scalar_array(np.full(n, 90.0), ok, pa.float32()), *apertures(ok)),
+        *(
+            vector_array(np.ones((n, 8)), ok),
+            scalar_array(np.full(n, 90.0), ok, pa.float32()),
+            *apertures_and_confidence(ok),
+        ),
     ]
     counts = pa.array([10] * n, pa.int64())
     event_frames = [
@@ -97,7 +101,7 @@ def build_tables(n=6, lost=(2,)):
     labels = [
         *(word_array(["s01"] * n), word_array(["p01"] * n), index, start_us, end_us, start_us, counts),
         *(index, pa.array([0] * n, pa.int64()), word_array(["linear"] * n), word_array(status), flags(n), score),
-        *(alpha, std, *pose(ok), *apertures(ok)),
+        *(alpha, std, *pose(ok), *apertures_and_confidence(ok)),
     ]
     schemas = {
         "landmarks": (tables.landmarks_schema(), landmarks),

@@ -143,7 +143,7 @@ def test_a_missing_or_foreign_column_is_a_problem_of_the_schema(run, folder):
     table = build_tables()["labels"]
     write_table(folder / "labels.parquet", "labels", table.drop_columns(["align"]), METADATA["align"])
     write_ledger(folder)
-    assert "labels.parquet: no column align; expected labels schema version 2" in the_problem(run)
+    assert "labels.parquet: no column align; expected labels schema version 3" in the_problem(run)
     table = table.append_column("mood", pa.array(["good"] * 6))
     write_table(folder / "labels.parquet", "labels", table, METADATA["align"])
     write_ledger(folder)
@@ -176,6 +176,8 @@ BAD_COLUMNS = [
     ("fit", "alpha_au", vector_array(np.ones((6, K)), OK & (np.arange(6) > 0)), "alpha_au is null in row 0; expected"),
     ("fit", "aperture_left", pa.array([0.3] * 6, pa.float32()), "aperture_left has a value in row 2; expected null"),
     ("align", "mouth_open", pa.array([0.3] * 6, pa.float32()), "mouth_open has a value in row 2; expected null"),
+    ("align", "confidence", pa.array([0.3] * 6, pa.float32()), "confidence has a value in row 2; expected null"),
+    ("fit", "confidence", pa.array([0.3] * 5 + [1.5], pa.float32()), "confidence is 1.5 in row 5; expected 0 to 1"),
     ("fit", "alpha_au", vector_array(np.full((6, K), np.nan), OK), "alpha_au is not finite in row 0 and 4 more"),
     ("align", "alpha_au", vector_array(np.full((6, K), -0.1), OK), "alpha_au is negative in row 0 and 4 more"),
     ("fit", "alpha_au_std", vector_array(np.full((6, K), -0.1), OK), "alpha_au_std is negative"),

@@ -108,6 +108,7 @@ def write_coefficients(
         *[scalar] * 3,
         vector_array(np.zeros((n, 8)), ok),
         *[scalar] * 4,
+        scalar_array(number / n, ok, pa.float32()),
     ]
     table = pa.Table.from_arrays(columns, schema=coefficients_schema(alpha.shape[1]))
     metadata = {

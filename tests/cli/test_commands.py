@@ -105,7 +105,7 @@ def test_validate_of_a_folder_that_is_no_run_exits_with_2(au3dmm, tmp_path):
 def test_inspect_shows_columns_units_counts_metadata_and_rows(au3dmm, tmp_path):
     folder = write_run(tmp_path)
     out = au3dmm("inspect", folder / "coefficients.parquet", "--rows", "2").out
-    assert "table of coefficients, schema version 2, 6 rows" in out
+    assert "table of coefficients, schema version 3, 6 rows" in out
     assert re.search(r"alpha_au +float\[3\] +standard deviations +1", out)
     assert "status  ok 5, no_face 1" in out
     assert "file_hash: sha256:bbbbbbbbbbbb..." in out

@@ -3,6 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from au3dmm.core.coverage import LEVELS
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import IndexRow
 from au3dmm.report.dataset_card import dataset_card
@@ -31,7 +32,7 @@ FAILURES = [{"session_id": "S2_a", "stage": "detect", "error": "SessionError", "
 class Checker(HTMLParser):
     """Collects tags that do not close, and addresses that something would be loaded from."""
 
-    VOID = frozenset({"meta", "line", "rect", "br"})
+    VOID = frozenset({"meta", "line", "rect", "br", "polyline", "circle"})
 
     def __init__(self):
         super().__init__()
@@ -133,3 +134,21 @@ def test_the_card_warns_where_it_should(change, words):
 
 def test_a_card_of_nothing_is_a_card_too():
     assert "from 0 of 0 sessions" in dataset_card([], {})
+
+
+def test_the_check_of_the_uncertainty_is_drawn_with_what_it_does_not_show():
+    within = [10 * i for i in range(1, 10)]
+    counts = {"shown": 1000, "within": within}
+    both = {"independent": counts, "shared": counts}
+    check = {"frames": 300, "noise_px": 1.0, "levels": list(LEVELS), **both, "determined": [0.2, 0.9]}
+    metadata = {**METADATA, "uncertainty": check, "basis": {**METADATA["basis"], "names_au": ["c01_<lid>", "c02"]}}
+    text = dataset_page(ROWS, metadata, FAILURES, again="again")
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert text.count("<polyline") == 2
+    assert text.count("<circle") == 2 * len(LEVELS)
+    section = text[text.index("Does the stated uncertainty hold?") :]
+    for words in ("300 lively frames", "It does not show what the face model", "c01_&lt;lid&gt;.", "4 and 7 %"):
+        assert words in section
+    assert "Does the stated uncertainty hold?" not in page()

@@ -6,7 +6,7 @@ import pytest
 from au3dmm.simulation.classifier import cross_validated_hits, fit_logistic, with_ones
 from au3dmm.simulation.conditions import Condition
 from au3dmm.simulation.estimate import Estimate
-from au3dmm.simulation.measures import covered, measure, target_codes
+from au3dmm.simulation.measures import measure, target_codes
 from au3dmm.simulation.recordings import Recordings
 from au3dmm.simulation.training import LearntBasis
 
@@ -64,6 +64,8 @@ def test_measures_of_a_tiny_recording_by_hand():
     # |alpha - target| is 0.1 0.3 0 0.2 0.4, one standard deviation 0.1
     assert result.coverage.within_2 == pytest.approx(3 / 5)
     assert result.coverage.active_2 == pytest.approx(2 / 3)
+    assert result.coverage.shown_2 == pytest.approx(2 / 4)
+    assert np.isnan(result.foresight.error)
     assert np.isnan(result.accuracy)
 
 
@@ -104,17 +106,6 @@ def test_target_codes_are_least_squares(recordings, basis):
     positive = target_codes(recordings, basis.metric, nonnegative=True)
     assert positive.min() >= 0
     assert np.linalg.norm(true - positive[frame] @ flat) >= left[1] - 1e-9
-
-
-def test_stated_uncertainty_that_is_right_covers_as_it_says():
-    rng = np.random.default_rng(0)
-    std = rng.uniform(0.1, 0.4, (200, 50, 3))
-    target = rng.uniform(0, 2, std.shape)
-    coverage = covered(target + std * rng.standard_normal(std.shape), std, target)
-    assert coverage.within_1 == pytest.approx(0.683, abs=0.01)
-    assert coverage.within_2 == pytest.approx(0.954, abs=0.01)
-    assert coverage.component_1 == pytest.approx((0.683,) * 3, abs=0.02)
-    assert coverage.active_1 == pytest.approx(0.683, abs=0.02)
 
 
 def test_the_classifier_is_that_of_scikit_learn():

@@ -80,10 +80,11 @@ def test_labels_in_the_middle_lie_between_the_frames(tmp_path: Path) -> None:
     assert valid.all()
     assert np.allclose(alpha[1:], (ALPHA[1:] + ALPHA[:-1]) / 2, atol=1e-4)
     assert np.allclose(alpha[0], ALPHA[0])
-    assert np.allclose(vectors(table, "alpha_au_std")[0][1:], 0.5 / np.sqrt(2), atol=1e-4)
+    assert np.allclose(vectors(table, "alpha_au_std")[0][1:], 0.5, atol=1e-4)
     assert np.allclose(vectors(table, "rotation_vector")[0][1:, 1], (np.arange(1, N_FRAMES) - 0.5) * 0.01, atol=1e-5)
     assert np.allclose(table["scale_px_per_m"].to_numpy()[1:], np.arange(1, N_FRAMES) - 0.5, atol=1e-3)
     assert np.allclose(table["landmark_score"].to_numpy(), 0.75)
+    assert np.allclose(table["confidence"].to_numpy()[1:], (np.arange(1, N_FRAMES) - 0.5) / N_FRAMES, atol=1e-5)
     assert np.abs(np.abs(table["dt_us"].to_numpy()) - INTERVAL // 2).max() <= 2
     assert all(flags == ["interpolated"] for flags in table["flags"].to_pylist()[1:])
     assert set(table["session_id"].to_pylist()) == {"planted"}
@@ -121,7 +122,7 @@ def test_frames_without_a_face_leave_null_labels_and_their_status(tmp_path: Path
     assert result == {"frames": N_FRAMES, "ok": N_FRAMES - 4, "no_face": 2, "low_confidence": 2}
     found = table["status"].to_pylist()
     assert [i for i, word in enumerate(found) if word != "ok"] == [10, 11, 20, 21]
-    for name in ("alpha_au", "alpha_au_std", "rotation_vector", "scale_px_per_m", "landmark_score", "rmse_px"):
+    for name in ("alpha_au", "alpha_au_std", "rotation_vector", "scale_px_per_m", "landmark_score", "confidence"):
         assert [i for i, valid in enumerate(table[name].is_valid().to_pylist()) if not valid] == [10, 11, 20, 21]
     assert table["align"].to_pylist()[10] == "none"
     assert table["flags"].to_pylist()[10] == ["border", "face_switched", "small"]

@@ -290,32 +290,36 @@ def test_without_a_person_the_bytes_are_those_of_a_run_that_never_had_them(datas
     assert json.loads(left["stage.json"])["stages"]["consolidate"]["summary"]["subjects"] == 3
 
 
-def test_labels_of_version_1_have_no_apertures_and_are_put_together_all_the_same(dataset):
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_labels_lack_columns_and_are_put_together_all_the_same(dataset, version):
+    lacking = [name for name, since in tables.LATER.items() if since > version]
     path = run_of(dataset).session("S1_AU1_1") / "labels.parquet"
     metadata, table = read_metadata(path), read_table(path, "labels")
-    write_table(path, "labels", table.drop_columns(list(tables.APERTURES)), {**metadata, "schema_version": 1})
+    write_table(path, "labels", table.drop_columns(lacking), {**metadata, "schema_version": version})
     info = read_table_info(path)
-    assert info.version == 1
+    assert info.version == version
     assert schema_differences(info) == []
     alpha, _ = vectors(table, "alpha_au")
     sources = [LabelSource(path, len(table), "S1_AU1_1", "S1")]
     (part,) = write_label_parts(dataset / "again", sources, alpha.shape[1], {})
     found = read_table(part, "dataset_labels")
     np.testing.assert_array_equal(vectors(found, "alpha_au")[0], alpha)
-    for name in tables.APERTURES:
+    for name in lacking:
         assert found[name].null_count == len(table)
 
 
-def test_consolidated_labels_of_version_1_are_read_with_null_apertures(dataset):
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_consolidated_labels_are_read_with_nulls_for_what_they_lack(dataset, version):
+    lacking = [name for name, since in tables.LATER.items() if since > version]
     part = label_parts(run_of(dataset).labels)[0]
     now, metadata = read_table(part, "dataset_labels"), read_metadata(part)
     k_au = vectors(now, "alpha_au")[0].shape[1]
-    write_table(part, "dataset_labels", now.drop_columns(list(tables.APERTURES)), {**metadata, "schema_version": 1})
+    write_table(part, "dataset_labels", now.drop_columns(lacking), {**metadata, "schema_version": version})
     assert schema_differences(read_table_info(part)) == []
     then = read_labels_dataset(part.parent)
     assert then.schema.names == dataset_labels_schema(k_au).names
-    assert {then[name].null_count for name in tables.APERTURES} == {len(now)}
+    assert {then[name].null_count for name in lacking} == {len(now)}
     assert then["align"].equals(now["align"])
-    (table,) = iter_labels(part.parent, ["mouth_open", "n_events"], split="train")
-    assert table.column_names == ["mouth_open", "n_events"]
-    assert 0 < len(table) == table["mouth_open"].null_count
+    (table,) = iter_labels(part.parent, ["confidence", "n_events"], split="train")
+    assert table.column_names == ["confidence", "n_events"]
+    assert 0 < len(table) == table["confidence"].null_count

@@ -302,3 +302,38 @@ def test_a_blink_of_one_frame_is_in_the_apertures_of_that_frame_alone(tmp_path):
     assert np.abs(now - then)[others].max() < 0.1 * np.median(then[others])
     then, now = columns["aperture_left"]
     assert np.abs(now - then)[np.flatnonzero(valid)].max() < 0.1 * np.median(then[others])
+
+
+def test_a_frame_whose_landmarks_are_off_is_less_certain_and_its_neighbours_are_not(tmp_path):
+    planted = plant(tmp_path, noise_px=0.3)
+    before, _ = run_both(planted, tmp_path)
+    landmarks = read_table(planted.landmarks, "landmarks")
+    points, valid = vectors(landmarks, "landmarks_px")
+    # smoothing spreads a frame over those around it: an accident that lasts stays where it is
+    points[40:60] += 12.0 * np.random.default_rng(0).standard_normal((1, 204))
+    place = landmarks.column_names.index("landmarks_px")
+    landmarks = landmarks.set_column(place, landmarks.schema.field(place), vector_array(np.nan_to_num(points), valid))
+    write_table(planted.landmarks, "landmarks", landmarks, read_metadata(planted.landmarks))
+    after, _ = run_both(planted, tmp_path)
+    then, now = (np.array(t["confidence"].to_numpy(zero_copy_only=False), float) for t in (before, after))
+    assert [i for i, known in enumerate(np.isfinite(now)) if not known] == np.flatnonzero(~valid).tolist()
+    assert ((now[valid] > 0) & (now[valid] < 1)).all()
+    inside, outside = np.arange(45, 55)[valid[45:55]], np.flatnonzero(valid & (np.abs(np.arange(len(valid)) - 50) > 20))
+    assert np.median(now[inside]) < 0.7 * np.median(then[inside])
+    assert np.median(now[outside]) > 0.9 * np.median(then[outside])
+    std = vectors(after, "alpha_au_std")[0].mean(1)
+    assert np.median(std[inside]) > 1.5 * np.median(std[outside])
+
+
+def test_the_metadata_tell_how_planted_codes_were_found_again_and_what_landmarks_tell(tmp_path):
+    run_both(plant(tmp_path, noise_px=0.3), tmp_path)
+    metadata = read_metadata(tmp_path / "coefficients.parquet")
+    check = metadata["uncertainty"]
+    assert check["frames"] == 59  # the livelier half of 117
+    assert check["noise_px"] == metadata["noise"]["measured_px"]
+    assert len(check["determined"]) == metadata["basis"]["k_au"]
+    assert all(0 < share < 1 for share in check["determined"])
+    two = check["levels"].index(2.0)
+    for kind in ("independent", "shared"):
+        assert check[kind]["within"] == sorted(check[kind]["within"])
+        assert check[kind]["within"][two] >= 0.95 * check[kind]["shown"] > 0

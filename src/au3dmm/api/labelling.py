@@ -56,8 +56,8 @@ def label_session(
     weights : path, optional
         Folder of detector weights.
     overlay : bool
-        Also draw ``overlay.png``, landmarks and fitted mesh over a few frames, and ``clock.png``, why the clock is
-        what it is.
+        Also draw ``overlay.png``, landmarks and fitted mesh over a few frames, ``calibration.png``, whether the
+        stated uncertainty holds, and ``clock.png``, why the clock is what it is.
     on_event : callable, optional
         Told of progress (`au3dmm.pipeline.Event`).
 

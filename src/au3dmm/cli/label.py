@@ -26,6 +26,7 @@ _SHOWN = {
     "event_frames": "frames file",
     "coefficients": "coefficients",
     "overlay": "overlay",
+    "calibration_picture": "calibration",
     "clock_picture": "clock picture",
 }
 
@@ -53,7 +54,7 @@ _SHOWN = {
 )
 @click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps.")
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
-@click.option("--overlay", is_flag=True, help="Also draw overlay.png (landmarks and mesh) and clock.png (evidence).")
+@click.option("--overlay", is_flag=True, help="Also draw overlay.png, calibration.png and clock.png.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "rich", "plain", "json", "none"]),

@@ -26,6 +26,7 @@ _UNITS = {
     "frames": "event frames",
     "align": "event frames",
     "overlay": "pictures",
+    "calibration_picture": "pictures",
     "clock_picture": "pictures",
     "info": "bytes",
     "cut": "bytes",

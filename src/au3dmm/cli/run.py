@@ -60,7 +60,7 @@ _NAMED = 5
 )
 @click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps.")
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
-@click.option("--overlay", is_flag=True, help="Draw overlay.png and clock.png of every session.")
+@click.option("--overlay", is_flag=True, help="Draw overlay.png, calibration.png and clock.png of every session.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "rich", "plain", "json", "none"]),

@@ -205,12 +205,14 @@ def carry_values(alignment: Alignment, values: NDArray[np.floating]) -> NDArray[
 
 
 def carry_std(alignment: Alignment, std: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Take the standard deviation of that mean for independent errors, ``sqrt((1-w)^2 s_left^2 + w^2 s_right^2)``.
+    """Take the standard deviation of that mean for errors that last, ``(1 - w) s_left + w s_right``.
 
-    Parameters and result are as for `carry_values`.
+    The errors of two frames in a row are nearly the same error (a correlation of 0.86 to 0.97 in simulation): landmarks
+    are smoothed over several frames, and what the model lacks, it lacks in both. The deviation for independent errors,
+    smaller by up to the root of two, would cover 51 % where 68 % is stated. Parameters and result are as for
+    `carry_values`.
     """
-    left, right, w = _pairs(alignment, std)
-    return _spread(alignment, np.sqrt(((1 - w) * left) ** 2 + (w * right) ** 2))
+    return carry_values(alignment, std)
 
 
 def carry_rotations(alignment: Alignment, rotation_vector: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -28,6 +28,7 @@ _UNITS = {
     "mouth_open": "outer eye distances",
     "detection_score": "0..1",
     "landmark_score": "0..1",
+    "confidence": "0..1",
 }
 
 

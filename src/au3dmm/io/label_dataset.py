@@ -19,7 +19,7 @@ from au3dmm.errors import SchemaError
 from au3dmm.io import tables
 from au3dmm.io.atomic import remove_leftovers
 from au3dmm.io.tables import (
-    APERTURES,
+    LATER,
     SCHEMA_VERSION,
     check_kind,
     labels_schema,
@@ -150,7 +150,7 @@ def iter_labels(
     folder : Path
         ``dataset/labels``.
     columns : sequence of str, optional
-        Which; default: all. Version 1 had no apertures: they are null then.
+        Which; default: all. What older versions did not have (`tables.LATER`) is null.
     split, fold : optional
         Only rows of this part.
 
@@ -167,7 +167,7 @@ def iter_labels(
             with pq.ParquetFile(path) as file:
                 there = file.schema_arrow.names
                 names = _names_now(there) if columns is None else list(columns)
-                lacking = [name for name in APERTURES if name in names and name not in there]
+                lacking = [name for name in LATER if name in names and name not in there]
                 read = [*names, *(name for name in wanted if name not in names)]
                 for number in range(file.num_row_groups):
                     table = file.read_row_group(number, columns=[name for name in read if name not in lacking])
@@ -186,7 +186,7 @@ def iter_labels(
 def _names_now(there: list[str]) -> list[str]:
     """Return the columns of a file of any version, and those that came later, in today's order."""
     place = there.index(_ADDED[0]) if _ADDED[0] in there else len(there)
-    return [*there[:place], *(name for name in APERTURES if name not in there), *there[place:]]
+    return [*there[:place], *(name for name in LATER if name not in there), *there[place:]]
 
 
 def read_labels_dataset(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -268,8 +268,8 @@ def with_constants(source: LabelSource, table: pa.Table, schema: pa.Schema) -> p
             columns.append(_constant(named[field.name], n, field.type))
         elif field.name in table.column_names and table.schema.field(field.name).type.equals(field.type):
             columns.append(table[field.name])
-        elif field.name in APERTURES and field.name not in table.column_names:
-            columns.append(pa.nulls(n, field.type))  # labels of version 1: whoever withdraws is forgotten there, too
+        elif field.name in LATER and field.name not in table.column_names:
+            columns.append(pa.nulls(n, field.type))  # older labels: whoever withdraws is forgotten there, too
         else:
             raise SchemaError(f"{source.path}: no column {field.name} of {field.type}; delete it and run au3dmm again")
     return pa.Table.from_arrays(columns, schema=schema)

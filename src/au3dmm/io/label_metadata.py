@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from au3dmm.core.self_check import merge_checks
 from au3dmm.errors import SchemaError
 
 _NAMED = 3
@@ -33,6 +34,7 @@ class MergedMetadata:
         self._versions: set[str] = set()
         self._clocks: Counter[str] = Counter()
         self._uncertainty: list[float] = []
+        self._checks: list[Mapping[str, Any]] = []
 
     def add(self, session_id: str, metadata: Mapping[str, Any]) -> None:
         """Take the metadata of one recording's labels."""
@@ -41,6 +43,8 @@ class MergedMetadata:
         self._first = self._first or dict(metadata)
         detector = metadata.get("detector") or {}
         self._versions.add(_canonical(detector.get("versions")))
+        if metadata.get("uncertainty"):
+            self._checks.append(metadata["uncertainty"])
         clock = metadata.get("clock") or {}
         self._clocks[str(clock.get("method"))] += 1
         if isinstance(clock.get("uncertainty_us"), int | float):
@@ -78,6 +82,7 @@ class MergedMetadata:
                 "methods": dict(sorted(self._clocks.items())),
                 "uncertainty_us_max": max(self._uncertainty, default=None),
             },
+            "uncertainty": merge_checks(self._checks),
             "units": first.get("units"),
         }
 

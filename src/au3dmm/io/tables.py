@@ -7,6 +7,7 @@ dataset_labels 1, sessions 1, annotations 1 : first; of a whole dataset (io/labe
     io/annotations.py).
 identity 2 : neutral_dense_m, where dense points were fitted.
 coefficients 2, labels 2, dataset_labels 2 : aperture_left, aperture_right, mouth_open.
+coefficients 3, labels 3, dataset_labels 3 : confidence; alpha_au_std covers what it says.
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
@@ -30,16 +31,19 @@ METADATA_KEY = b"au3dmm"
 SCHEMA_VERSION = {
     "landmarks": 1,
     "identity": 2,
-    "coefficients": 2,
+    "coefficients": 3,
     "event_frames": 2,
-    "labels": 2,
-    "dataset_labels": 2,
+    "labels": 3,
+    "dataset_labels": 3,
     "sessions": 1,
     "annotations": 1,
 }
 
 APERTURES = ("aperture_left", "aperture_right", "mouth_open")
 """How far eyes and mouth are open: of coefficients and labels from version 2 on."""
+
+LATER = {**dict.fromkeys(APERTURES, 2), "confidence": 3}
+"""Numbers that coefficients and labels did not have from the beginning, and the version that brought them."""
 
 STATUSES = ("ok", "no_face", "low_confidence", "fit_failed", "gap", "no_rgb", "no_events", "decode_error")
 FLAGS = (
@@ -118,7 +122,7 @@ def coefficients_schema(k_au: int, version: int = SCHEMA_VERSION["coefficients"]
             *_pose_fields(),
             _f("camera", vector(8), nullable=True),
             _f("iod_px", pa.float32(), nullable=True),
-            *_aperture_fields(version),
+            *_later_fields(version),
         ]
     )
 
@@ -158,13 +162,13 @@ def labels_schema(k_au: int, version: int = SCHEMA_VERSION["labels"]) -> pa.Sche
             _f("alpha_au", vector(k_au), nullable=True),
             _f("alpha_au_std", vector(k_au), nullable=True),
             *_pose_fields(),
-            *_aperture_fields(version),
+            *_later_fields(version),
         ]
     )
 
 
-def _aperture_fields(version: int) -> list[pa.Field]:
-    return [_f(name, pa.float32(), nullable=True) for name in APERTURES if version > 1]
+def _later_fields(version: int) -> list[pa.Field]:
+    return [_f(name, pa.float32(), nullable=True) for name, since in LATER.items() if version >= since]
 
 
 def _pose_fields() -> list[pa.Field]:

@@ -17,7 +17,7 @@ from au3dmm.config import Params, PipelineParams
 from au3dmm.io.hashing import fingerprint, sha256_json
 from au3dmm.io.ledger import Ledger
 from au3dmm.io.session import Session
-from au3dmm.report import clock_picture, fit_overlay
+from au3dmm.report import calibration_picture, clock_picture, fit_overlay
 from au3dmm.stages import align, detect, fit, frames, identity, sync
 
 STAGES: dict[str, ModuleType] = {
@@ -30,10 +30,14 @@ STAGES: dict[str, ModuleType] = {
 }
 """The stages in the order they run."""
 
-PICTURES: dict[str, ModuleType] = {"overlay": fit_overlay, "clock_picture": clock_picture}
+PICTURES: dict[str, ModuleType] = {
+    "overlay": fit_overlay,
+    "calibration_picture": calibration_picture,
+    "clock_picture": clock_picture,
+}
 """What is drawn if asked for; like a stage, but without parameters."""
 
-WITHOUT_EVENTS = ("detect", "identity", "fit", "overlay")
+WITHOUT_EVENTS = ("detect", "identity", "fit", "overlay", "calibration_picture")
 """What can be done for a recording that has no events."""
 
 ORDER = (*STAGES, *PICTURES)
@@ -107,6 +111,7 @@ def _output_files(folder: Path, representation: str) -> dict[str, Path]:
         "event_frames": f"event_frames.{representation}.parquet",
         "labels": "labels.parquet",
         "overlay": "overlay.png",
+        "calibration_picture": "calibration.png",
         "clock_picture": "clock.png",
     }
     return {name: folder / file for name, file in names.items()}

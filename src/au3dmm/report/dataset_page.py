@@ -13,9 +13,11 @@ from au3dmm.io.atomic import write_bytes
 from au3dmm.io.failures import read_failures
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, outcome_counts, part_of, read_index, tally
+from au3dmm.report.calibration import KINDS, LIMITS, calibration_of
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _BINS = 10
+_LEFT, _TOP, _SIDE = 46, 10, 260  # of the drawing of the uncertainty
 
 
 def write_dataset_page(out: RunFolder) -> None:
@@ -94,8 +96,27 @@ def dataset_page(
             ("Subjects", "subject", _tallies(rows, lambda row: row.subject_id)),
         ],
         split_note=_split_note(metadata),
+        calibration=_calibration(metadata),
+        limits=LIMITS,
         problems=sorted((metadata.get("annotation_problems") or {}).items()),
     )
+
+
+def _calibration(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the check of the uncertainty with its curves in the units of the drawing; None if there is none."""
+    found = calibration_of(metadata, "sessions.parquet")
+    if found is None:
+        return None
+
+    def place(stated: float, share: float) -> tuple[float, float]:
+        return round(_LEFT + _SIDE * stated, 1), round(_TOP + _SIDE * (1 - share), 1)
+
+    curves = [
+        {"kind": kind, "words": KINDS[kind], "shown": found.shown[kind], "points": [place(*point) for point in points]}
+        for kind, points in found.curves.items()
+    ]
+    ticks = [{"at": place(i / 4, i / 4), "percent": 25 * i} for i in range(5)]
+    return {"found": found, "curves": curves, "ticks": ticks, "corners": (place(0, 0), place(1, 1))}
 
 
 def _failure(row: IndexRow, said: Mapping[str, Any]) -> dict[str, str]:

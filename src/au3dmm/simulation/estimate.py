@@ -16,6 +16,7 @@ from au3dmm.core.fitting import CameraSettings, ExpressionFit, fit_expression, f
 from au3dmm.core.landmark_noise import NOISE_FRAMES, believed_noise_px
 from au3dmm.core.neutral import find_neutral, spread_evenly
 from au3dmm.core.smoothing import smooth_landmarks
+from au3dmm.core.uncertainty import Uncertainty, measure_uncertainty
 from au3dmm.errors import ConfigError
 from au3dmm.simulation.clips import INTERVAL_US
 from au3dmm.simulation.recordings import Recordings
@@ -96,13 +97,15 @@ class Estimate:
     Attributes
     ----------
     alpha, alpha_std : (S, C, T, K) float32 array
-        Coefficients and their posterior standard deviations.
+        Coefficients and their standard deviations.
     rotation : (S, C, T, 3, 3) float32 array
         Of the head.
     neutral_rows : tuple of S lists of int arrays
         Frames (of the subject's C x T, in order) from which each neutral face was taken.
     seconds : float
         Processor time of it all: smoothing, identity, fit.
+    confidence : (S, C, T) float32 array, optional
+        Of each frame; nothing scores simulated landmarks, so it is what the fit alone says.
     """
 
     alpha: NDArray[np.float32]
@@ -110,6 +113,7 @@ class Estimate:
     rotation: NDArray[np.float32]
     neutral_rows: tuple[list[NDArray[np.int64]], ...]
     seconds: float
+    confidence: NDArray[np.float32] | None = None
 
     @property
     def frames_per_second(self) -> float:
@@ -134,6 +138,7 @@ def estimate(recordings: Recordings, basis: LearntBasis, method: Method) -> Esti
     alpha = np.empty((*shape, len(components)), np.float32)
     std = np.empty_like(alpha)
     rotation = np.empty((*shape, 3, 3), np.float32)
+    confidence = np.empty(shape, np.float32)
     pooled = recordings.condition.clips_pooled if method.identity.pool == "subject" else 1
     used: list[list[NDArray[np.int64]]] = []
     began = time.process_time()
@@ -150,20 +155,21 @@ def estimate(recordings: Recordings, basis: LearntBasis, method: Method) -> Esti
             else:
                 shape_neutral, chosen = _neutral(for_identity[rows], n_frames, recordings, basis, method)
                 rows_used.append(rows[chosen])
-            sigma_px = method.fit.sigma_px
+            sigma_px, measured_px = method.fit.sigma_px, None
             if method.fit.noise == "measured":
                 some = for_fit[spread_evenly(rows, NOISE_FRAMES)]
                 first_fit = _fit(some, shape_neutral, recordings, components, method, sigma_px)
                 weights = _weights(recordings, method.fit.jaw_weight)
-                sigma_px, _ = believed_noise_px(sigma_px, first_fit.fitted, some, weights)
+                sigma_px, measured_px = believed_noise_px(sigma_px, first_fit.fitted, some, weights)
             for start in range(0, len(rows), _BLOCK):
                 part = rows[start : start + _BLOCK]
                 found = _fit(for_fit[part], shape_neutral, recordings, components, method, sigma_px)
                 at = np.unravel_index(part, shape[1:])
-                alpha[s][at], std[s][at] = found.alpha, found.alpha_std
+                doubt = _uncertainty(found, for_fit[part], shape_neutral, recordings, method, sigma_px, measured_px)
+                alpha[s][at], std[s][at], confidence[s][at] = found.alpha, doubt.std, doubt.certainty
                 rotation[s][at] = found.pose.rotation
         used.append(rows_used)
-    return Estimate(alpha, std, rotation, tuple(used), time.process_time() - began)
+    return Estimate(alpha, std, rotation, tuple(used), time.process_time() - began, confidence)
 
 
 def _weights(recordings: Recordings, jaw_weight: float) -> NDArray[np.float64]:
@@ -221,6 +227,26 @@ def _fit(
         _weights(recordings, p.jaw_weight),
         CameraSettings(p.camera, p.perspective_passes, recordings.focal_px),
         **_options(fit_expression, p, nonnegative=p.codes == "nonnegative", sigma_px=sigma_px),
+    )
+
+
+def _uncertainty(
+    found: ExpressionFit,
+    landmarks: NDArray[np.float64],
+    neutral: NDArray[np.float64],
+    recordings: Recordings,
+    method: Method,
+    sigma_px: float,
+    measured_px: float | None,
+) -> Uncertainty:
+    return measure_uncertainty(
+        found,
+        landmarks,
+        neutral,
+        _weights(recordings, method.fit.jaw_weight),
+        sigma_px=sigma_px,
+        measured_px=measured_px,
+        nonnegative=method.fit.codes == "nonnegative",
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.core.coverage import Coverage, covered
 from au3dmm.core.sparse_codes import encode_products
 from au3dmm.simulation.classifier import cross_validated_hits
 from au3dmm.simulation.estimate import Estimate
+from au3dmm.simulation.foresight import Foresight, foresight
 from au3dmm.simulation.recordings import Recordings
 from au3dmm.simulation.training import LearntBasis
 
@@ -19,7 +21,6 @@ _MM = 1e3
 _DRAWS = 300
 _RIDGE = 1e-5  # of the mean squared length of a component: keeps codes that explain nothing small
 _RARE = 0.01  # components whose target varies less than this share of the liveliest one's say nothing
-_SHOWN = 0.25  # targets above this (standard deviations) are active ones
 
 
 @dataclass(frozen=True)
@@ -28,28 +29,6 @@ class UnitMeasure:
 
     disp: float
     apex_mm: float
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How often a target lies within the stated uncertainty (68 % and 95 % would be right).
-
-    Attributes
-    ----------
-    within_1, within_2 : float
-        Share of all frames and components with ``|alpha - target|`` at most 1 and 2 standard deviations.
-    active_1, active_2 : float
-        The same where the target is above 0.25 standard deviations of alpha.
-    component_1, component_2 : tuple of K floats
-        By component.
-    """
-
-    within_1: float
-    within_2: float
-    active_1: float
-    active_2: float
-    component_1: tuple[float, ...]
-    component_2: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -86,6 +65,8 @@ class Measures:
         Action units with an error above 1.
     coverage : Coverage
         Of ``alpha_au_std``.
+    foresight : Foresight
+        Of the frames' confidence.
     """
 
     disp: float
@@ -106,6 +87,7 @@ class Measures:
     units: dict[str, UnitMeasure]
     worse_than_zero: tuple[str, ...]
     coverage: Coverage
+    foresight: Foresight
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, NaN as None, for JSON."""
@@ -185,6 +167,7 @@ def measure(
         units=units,
         worse_than_zero=tuple(label for label, unit in units.items() if unit.disp > 1),
         coverage=covered(codes, found.alpha_std, target),
+        foresight=foresight(recordings, found, components),
     )
 
 
@@ -245,21 +228,6 @@ def target_codes(
             found = np.linalg.solve(gram + ridge * np.eye(len(gram)), products.T).T
         codes[s] = found.reshape(codes.shape[1:])
     return codes
-
-
-def covered(alpha: NDArray[np.float64], std: NDArray[np.floating], target: NDArray[np.float64]) -> Coverage:
-    """Count how often the target is within the stated uncertainty; arrays (..., K)."""
-    k = alpha.shape[-1]
-    off = np.abs(alpha - target).reshape(-1, k) / np.maximum(std.reshape(-1, k), 1e-12)
-    active = target.reshape(-1, k) > _SHOWN
-
-    def share(most: float) -> tuple[float, float, tuple[float, ...]]:
-        inside = off <= most
-        shown = float(inside[active].mean()) if active.any() else np.nan
-        return float(inside.mean()), shown, tuple(float(x) for x in inside.mean(0))
-
-    (within_1, active_1, by_1), (within_2, active_2, by_2) = share(1.0), share(2.0)
-    return Coverage(within_1, within_2, active_1, active_2, by_1, by_2)
 
 
 def _correlation(alpha: NDArray[np.float64], target: NDArray[np.float64]) -> float:

@@ -38,9 +38,9 @@ from au3dmm.io.tables import (
 
 READS = ("session:session", "coefficients", "clock", "event_frames")
 WRITES = ("labels",)
-VERSION = 3  # 3: apertures
+VERSION = 4  # 3: apertures; 4: confidence
 
-_SCALARS = ("landmark_score", "scale_px_per_m", "rmse_px", "rmse_iod", "dof", *APERTURES)
+_SCALARS = ("landmark_score", "scale_px_per_m", "rmse_px", "rmse_iod", "dof", *APERTURES, "confidence")
 _INTERPOLATED = ("linear", "pchip")
 
 
@@ -92,6 +92,7 @@ def run(
         "basis": made.get("basis"),
         "detector": made.get("detector"),
         "landmark_scheme": made.get("landmark_scheme"),
+        "uncertainty": made.get("uncertainty"),
         "clock": found.summary(),
         "event_file": read_clock_metadata(clock).get("event_file", {}),
         "windows": read_metadata(event_frames).get("windows"),

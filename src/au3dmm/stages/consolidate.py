@@ -41,7 +41,7 @@ __all__ = ["NAME", "READS", "VERSION", "WRITES", "Entry", "run", "summary", "why
 
 READS = ("sessions:labels", "sessions:session", "dataset")
 WRITES = ("labels", "sessions", "annotations")
-VERSION = 1
+VERSION = 2  # 2: confidence; the check of the uncertainty
 NAME = "consolidate"
 
 Progress = Callable[[int, int | None], None]

@@ -18,6 +18,7 @@ from au3dmm.core.fitting import ExpressionFit, fit_expression
 from au3dmm.core.landmark_noise import NOISE_FRAMES, believed_noise_px
 from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import spread_evenly
+from au3dmm.core.uncertainty import Uncertainty, confidence, measure_uncertainty
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
 from au3dmm.io.session import read_session
@@ -31,11 +32,12 @@ from au3dmm.io.tables import (
     word_array,
     write_table,
 )
+from au3dmm.stages.fitted_frames import FittedFrames
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks, read_basis_at_landmarks
 
 READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
-VERSION = 2  # 2: a sparser prior, noise measured on the session, deviations that know of the sign; apertures
+VERSION = 3  # 2: a sparser prior, noise measured on the session; apertures. 3: deviations that cover, confidence
 
 _BLOCK = 4096
 
@@ -78,16 +80,18 @@ def run(
     rows = np.flatnonzero(fittable)
     weights = model.weights(params.jaw_weight)
 
-    def fit_frames(part: NDArray[np.int64], sigma_px: float) -> ExpressionFit:
+    nonnegative = params.codes == "nonnegative"
+
+    def fit_points(points: NDArray[np.float64], sigma_px: float) -> ExpressionFit:
         return fit_expression(
-            plane[part],
+            points,
             neutral,
             components,
             weights,
             settings,
             sigma_px=sigma_px,
             joint_pose=params.joint_pose,
-            nonnegative=params.codes == "nonnegative",
+            nonnegative=nonnegative,
             l1=params.l1,
             reweight=params.reweight,
             ridge=params.ridge,
@@ -96,11 +100,19 @@ def run(
     sigma_px, measured = params.sigma_px, None
     if params.noise == "measured" and len(rows):
         some = spread_evenly(rows, NOISE_FRAMES)
-        sigma_px, measured = believed_noise_px(sigma_px, fit_frames(some, sigma_px).fitted, plane[some], weights)
-    blocks = []
+        sigma_px, measured = believed_noise_px(sigma_px, fit_points(plane[some], sigma_px).fitted, plane[some], weights)
+
+    def doubt_of(fit: ExpressionFit, points: NDArray[np.float64]) -> Uncertainty:
+        return measure_uncertainty(
+            fit, points, neutral, weights, sigma_px=sigma_px, measured_px=measured, nonnegative=nonnegative
+        )
+
+    blocks: list[ExpressionFit] = []
+    doubts: list[Uncertainty] = []
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        blocks.append(fit_frames(part, sigma_px))
+        blocks.append(fit_points(plane[part], sigma_px))
+        doubts.append(doubt_of(blocks[-1], plane[part]))
         if progress:
             progress(start + len(part), len(rows))
     centre = principal_point(track.width, track.height)
@@ -110,7 +122,11 @@ def run(
         measure_apertures(raw[rows[a:b]], neutral[:N_LANDMARKS], block.pose, settings.focal)
         for a, b, block in zip(steps[:-1], steps[1:], blocks, strict=True)
     ]
-    table, summary = _coefficients_table(track, rows, blocks, openings, status, params, len(components))
+    table, summary = _coefficients_table(track, rows, blocks, doubts, openings, status, params, len(components))
+    usable = np.array([status[row] == "ok" for row in rows], bool)
+    found = FittedFrames(blocks, usable)
+    size_px = sigma_px if measured is None else measured
+    check = found.check(lambda points: fit_points(points, sigma_px), doubt_of, neutral, weights, size_px)
     metadata = {
         "stage": "fit",
         "params": params.model_dump(mode="json"),
@@ -119,13 +135,14 @@ def run(
         "image": {"width": track.width, "height": track.height},
         "camera": camera_metadata(settings),
         "noise": {"sigma_px": round(sigma_px, 4), "measured_px": None if measured is None else round(measured, 4)},
+        "uncertainty": {**check.summary(), "determined": found.determined()},
         "landmark_scheme": "ibug68",
         "dense_points": len(model.dense_index),
         "detector": track.metadata.get("detector"),
         "units": "alpha in standard deviations; rotation vector rad, mesh to camera (x right, y up, z towards the"
         " camera); scale px per m at the mesh origin; translation and camera px, y down, camera = row-major [A | t]"
         " of the 2 x 4 affine camera; rmse px, and as a share of the outer eye distance; apertures as shares of the"
-        " eye's width, mouth_open of the outer eye distance",
+        " eye's width, mouth_open of the outer eye distance; confidence 0 to 1",
         "counts": {word: status.count(word) for word in sorted(set(status))},
     }
     write_table(coefficients, "coefficients", table, metadata)
@@ -157,6 +174,7 @@ def _coefficients_table(
     track: LandmarkTrack,
     rows: NDArray[np.int64],
     blocks: list[ExpressionFit],
+    doubts: list[Uncertainty],
     openings: list[Apertures],
     status: list[str],
     params: FitParams,
@@ -201,7 +219,7 @@ def _coefficients_table(
             pa.array([list(f) for f in track.flags], pa.list_(pa.string())),
             scalar_array(track.score, np.isfinite(track.score), pa.float32()),
             vector_array(spread([b.alpha for b in blocks], k_au), ok),
-            vector_array(spread([b.alpha_std for b in blocks], k_au), ok),
+            vector_array(spread([d.std for d in doubts], k_au), ok),
             vector_array(spread(rotation, 3), ok),
             scalar_array(spread([b.pose.scale for b in blocks], 1)[:, 0], ok, pa.float32()),
             vector_array(from_plane(spread([b.pose.translation for b in blocks], 2), centre), ok),
@@ -214,6 +232,7 @@ def _coefficients_table(
                 _nullable(spread([getattr(o, side) for o in openings], 1)[:, 0], ok)
                 for side in ("left", "right", "mouth")
             ),
+            scalar_array(confidence(spread([d.certainty for d in doubts], 1)[:, 0], track.score), ok, pa.float32()),
         ],
         schema=coefficients_schema(k_au),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.io.table_info import TableInfo, read_rows
-from au3dmm.io.tables import APERTURES, FLAGS, STATUSES, vectors
+from au3dmm.io.tables import FLAGS, LATER, STATUSES, vectors
 
 # the columns that a row has if, and only if, its status is one of these
 _USABLE: dict[str, tuple[str, ...]] = {
@@ -68,9 +68,14 @@ def check_table(info: TableInfo, table: Any, codes: str | None = None) -> Iterat
         usable = np.isin(status, _USABLE[info.kind])
         for column in _FILLED[info.kind]:
             yield from _nulls(table, column, usable, status)
-        for column in APERTURES:
+        for column in LATER:
             if column in table.column_names:
                 yield from _extra(table, column, usable, status)
+    if "confidence" in table.column_names:
+        value = table["confidence"].to_numpy(zero_copy_only=False).astype(np.float64)
+        bad = np.asarray(table["confidence"].is_valid().to_numpy()) & ~((value >= 0) & (value <= 1))
+        if bad.any():
+            yield Finding(f"confidence is {value[np.argmax(bad)]:.3g} in {_rows(bad)}", "0 to 1")
     for column in _vector_columns(table):
         values, valid = vectors(table, column)
         bad = valid & ~np.isfinite(values).all(1)
