@@ -77,7 +77,9 @@ def end_to_end(face: Face, seen: np.ndarray, preset: str, frames: int = FRAMES) 
     n = len(seen)
     if fit.smoothing_us:
         breaks = np.arange(n) % frames == 0
-        seen = smooth_landmarks(seen, np.arange(n) * 33_333, np.ones(n, bool), fit.smoothing_us, breaks)
+        seen = smooth_landmarks(
+            seen, np.arange(n) * 33_333, np.ones(n, bool), fit.smoothing_us, breaks, spike_iod=fit.spike_iod
+        )
     options = {
         "sigma_px": fit.sigma_px,
         "joint_pose": fit.joint_pose,
@@ -85,6 +87,9 @@ def end_to_end(face: Face, seen: np.ndarray, preset: str, frames: int = FRAMES) 
         "l1": fit.l1,
         "ridge": fit.ridge,
         "reweight": fit.reweight,
+        "l1_by_size": fit.l1_by_size,
+        "robust": fit.robust,
+        "shrink": fit.shrink,
     }
     if ident.neutral == "first_frame":
         neutral = fit_neutral(seen[:1], face.template, face.components_id, weights, settings, **known)
@@ -96,7 +101,7 @@ def end_to_end(face: Face, seen: np.ndarray, preset: str, frames: int = FRAMES) 
         ).neutral  # fmt: skip
     if fit.noise == "measured":
         some = seen[spread_evenly(np.arange(n), NOISE_FRAMES)]
-        first = fit_expression(some, neutral.shape, face.components_au, weights, settings, **options)
+        first = fit_expression(some, neutral.shape, face.components_au, weights, settings, spread=False, **options)
         options["sigma_px"], _ = believed_noise_px(fit.sigma_px, first.fitted, some, weights)
     return fit_expression(seen, neutral.shape, face.components_au, weights, settings, **options).alpha
 

@@ -23,6 +23,7 @@ PAPER: dict[str, dict[str, Any]] = {
     "identity": {
         "neutral": "first_frame",
         "smoothing_us": 0,
+        "spike_iod": 0.0,
         "camera": "affine",
         "perspective_passes": 0,
         "sigma_id_px": 10.0,
@@ -33,6 +34,7 @@ PAPER: dict[str, dict[str, Any]] = {
     },
     "fit": {
         "smoothing_us": 0,
+        "spike_iod": 0.0,
         "camera": "affine",
         "perspective_passes": 0,
         "joint_pose": False,
@@ -41,6 +43,9 @@ PAPER: dict[str, dict[str, Any]] = {
         "sigma_px": 10.0,
         "l1": 0.0,
         "reweight": 0.0,
+        "l1_by_size": 0.0,
+        "robust": 0.0,
+        "shrink": 0.0,
         "ridge": 1.0,
         "jaw_weight": 1.0,
     },
@@ -78,6 +83,9 @@ class _PresetParams(Params):
 
     preset: Preset = Field("robust", description="robust (docs/method.md) or paper (the published method).")
     smoothing_us: int = Field(300_000, ge=0, description="Local quadratic over this many us; 0 = none.")
+    spike_iod: float = Field(
+        0.06, ge=0, description="Landmarks that jump alone, farther than this share of the eye distance, are put back."
+    )
     camera: Literal["scaled_orthographic", "affine"] = Field("scaled_orthographic", description="Camera model.")
     perspective_passes: int = Field(2, ge=0, le=5, description="Corrections for perspective; 0 = none.")
     field_of_view_deg: float = Field(60.0, gt=1, lt=170, description="Horizontal, if the session gives no focal_px.")
@@ -135,7 +143,16 @@ class FitParams(_PresetParams):
         3.0, ge=0, description="Rate of the exponential prior in the first solve; 0 = none, and no second solve."
     )
     reweight: float = Field(
-        3.0, ge=0, description="A second solve at the rate reweight / (coefficient + 0.25) for each; 0 = none."
+        5.0, ge=0, description="A second solve at the rate reweight / (coefficient + 0.25) for each; 0 = none."
+    )
+    l1_by_size: float = Field(
+        0.6, ge=0, le=1, description="0: rates are per standard deviation; 1: per mm that landmarks move; or between."
+    )
+    robust: float = Field(
+        4.0, ge=0, description="Landmarks that so many noise deviations are left of count for less; 0 = all alike."
+    )
+    shrink: float = Field(
+        12.0, ge=0, description="Displacements whose squared size in noise deviations is below this become 0; 0 = none."
     )
     ridge: float = Field(0.1, gt=0, description="Precision of the Gaussian prior; 1 is right for codes = ridge.")
     max_rmse_iod: float = Field(

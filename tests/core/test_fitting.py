@@ -359,3 +359,83 @@ def test_no_neutral_frame_is_refused():
             np.zeros((0, 68, 2)), face.template, face.components_id, np.ones(68), CameraSettings("affine", 0, FOCAL),
             sigma_id_px=1.0, sigma_offset_m=0.0, alternations=1,
         )  # fmt: skip
+
+
+def test_rates_per_mm_give_the_same_displacement_whatever_unit_a_component_is_stored_in():
+    # alpha_k C_k is what matters: with p = 1 nothing else does, as long as no Gaussian prior and no second solve count
+    face, rng = make_face(), np.random.default_rng(0)
+    planted = np.maximum(rng.normal(size=(6, 12)), 0)
+    shape = face.template + np.tensordot(planted, face.components_au, 1)
+    seen = see_orthographic(shape, random_rotations(rng, 6), 1600.0, np.zeros((6, 2)))
+    seen += rng.normal(size=seen.shape)
+    options = {
+        "sigma_px": 1.0, "joint_pose": True, "nonnegative": True, "l1": 3.0, "ridge": 1e-9, "reweight": 3.0,
+    }  # fmt: skip
+    settings = CameraSettings("scaled_orthographic", 0, 1.0)
+    factor = np.where(np.arange(12) < 6, 1.0, rng.uniform(0.3, 3.0, 12))
+    # the median size is the unit: keep it
+    size = np.sqrt(((face.components_au - face.components_au.mean(1, keepdims=True)) ** 2).sum((1, 2)))
+    factor *= np.median(size) / np.median(size * factor)
+    found = [
+        fit_expression(
+            seen, face.template, face.components_au * f[:, None, None], np.ones(68), settings, **options, l1_by_size=p
+        ).alpha
+        * f
+        for p in (1.0, 0.0)
+        for f in (np.ones(12), factor)
+    ]
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    assert np.abs(found[2] - found[3]).max() > 0.01
+
+
+def test_units_of_rates_do_not_change_what_is_stated_of_uncertainty():
+    face, rng = make_face(), np.random.default_rng(0)
+    seen = see_orthographic(
+        face.template + np.zeros((3, 1, 1)), random_rotations(rng, 3), 1600.0, np.zeros((3, 2))
+    ) + rng.normal(size=(3, 68, 2))
+    settings = CameraSettings("scaled_orthographic", 0, 1.0)
+    options = {"sigma_px": 1.0, "joint_pose": True, "nonnegative": True, "l1": 3.0, "ridge": 0.1}
+    a, b = (
+        fit_expression(seen, face.template, face.components_au, np.ones(68), settings, **options, l1_by_size=p)
+        for p in (0.0, 0.8)
+    )
+    np.testing.assert_allclose(a.alpha_std, b.alpha_std, rtol=1e-9)
+    np.testing.assert_allclose(a.dof, b.dof, rtol=1e-9)
+
+
+def test_a_component_that_no_landmark_sees_stays_at_zero_and_disturbs_no_other():
+    face, rng = make_face(), np.random.default_rng(0)
+    components = face.components_au.copy()
+    components[3] = 0.0
+    seen = see_orthographic(
+        face.template + 1.5 * components[:1], random_rotations(rng, 4), 1600.0, np.zeros((4, 2))
+    ) + rng.normal(size=(4, 68, 2))
+    settings = CameraSettings("scaled_orthographic", 0, 1.0)
+    options = {"sigma_px": 1.0, "joint_pose": True, "nonnegative": True, "l1": 0.1, "ridge": 0.1, "l1_by_size": 0.6}
+    alpha = fit_expression(seen, face.template, components, np.ones(68), settings, **options).alpha
+    np.testing.assert_array_equal(alpha[:, 3], 0.0)
+    np.testing.assert_allclose(alpha[:, 0], 1.5, atol=0.3)
+
+
+def test_displacements_that_noise_could_make_become_zero_and_large_ones_hardly_change():
+    face, rng = make_face(), np.random.default_rng(0)
+    strength = np.array([0.0] * 10 + [0.05] * 10 + [4.0] * 10)
+    shape = face.template + strength[:, None, None] * face.components_au[2]
+    seen = see_orthographic(shape, random_rotations(rng, 30), 1600.0, np.zeros((30, 2)))
+    seen += rng.normal(size=seen.shape)
+    settings = CameraSettings("scaled_orthographic", 0, 1.0)
+    options = {"sigma_px": 1.0, "joint_pose": True, "nonnegative": True, "l1": 0.5, "ridge": 0.1}
+    plain, shrunk = (
+        fit_expression(seen, face.template, face.components_au, np.ones(68), settings, **options, shrink=s).alpha
+        for s in (0.0, 40.0)
+    )
+    assert (plain[:20] > 0).any()
+    np.testing.assert_array_equal(shrunk[:20], 0.0)
+    ratio = shrunk[20:] / np.where(plain[20:] > 0, plain[20:], 1.0)
+    # what is left is one factor per frame: the mix of components stays as it is
+    np.testing.assert_allclose(ratio[plain[20:] > 0], np.repeat(ratio.max(1), (plain[20:] > 0).sum(1)), rtol=1e-12)
+    assert ratio.max(1).min() > 0.98
+    larger = fit_expression(
+        2 * seen, face.template, face.components_au, np.ones(68), settings, **options, shrink=40.0
+    ).alpha
+    np.testing.assert_allclose(larger, shrunk, atol=1e-9)  # sigma grows with the face, and so does what is shrunk

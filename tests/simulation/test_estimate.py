@@ -25,7 +25,10 @@ def own_basis(family):
 def test_planted_motion_comes_back_without_noise_given_neutral_and_basis(family, own_basis):
     condition = Condition(noise_px=0.0, perspective=False, starts_active=0.0)
     recordings = simulate(family, condition, seed=SEED, subjects=1, dense=True, frames=30)
-    method = make_method(true_neutral=True, smoothing_us=0, perspective_passes=0, sigma_px=0.01, l1=0.0, jaw_weight=1.0)
+    method = make_method(
+        true_neutral=True, smoothing_us=0, perspective_passes=0, sigma_px=0.01, l1=0.0, jaw_weight=1.0, shrink=0.0,
+        robust=0.0,
+    )  # fmt: skip
     found = estimate(recordings, own_basis, method)
     result = measure(recordings, found, own_basis, classify=False)
     assert result.disp < 0.03

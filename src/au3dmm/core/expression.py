@@ -7,16 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.camera import Cameras, Pose, fit_cameras, pose_of
-from au3dmm.core.codes import Codes, solve_codes
-from au3dmm.core.expression_kernels import move_cameras, pull_back, see
+from au3dmm.core.camera import Pose, pose_of
+from au3dmm.core.expression_equations import BLOCK, POSE_ANGLE, POSE_SCALE, Problem, Rates
+from au3dmm.core.expression_kernels import move_cameras, see
 from au3dmm.core.fit_terms import EYES, CameraSettings, noise_px
+from au3dmm.core.outliers import draw_outliers
 
-# Small pose changes solved together with alpha: 5 % of scale and 0.1 rad per unit, with a weak prior
-_POSE_SCALE, _POSE_ANGLE, _POSE_PRIOR = 0.05, 0.1, 0.01
-_TURNS = np.cross(np.eye(3)[:, None], np.eye(3))  # x @ _TURNS[k] = e_k x x
-# frames at a time, so that what is made of them stays in the processor's cache
-_BLOCK = 256
+_ROBUST_PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,13 @@ def fit_expression(
     nonnegative: bool,
     l1: float,
     reweight: float = 0.0,
+    l1_by_size: float = 0.0,
+    robust: float = 0.0,
+    shrink: float = 0.0,
     ridge: float = 1.0,
     camera: NDArray[np.float64] | None = None,
     eyes: tuple[int, int] = EYES,
+    spread: bool = True,
 ) -> ExpressionFit:
     """Fit action units to every frame, given the subject's neutral face.
 
@@ -89,34 +90,75 @@ def fit_expression(
         Rate of the exponential prior; used if `nonnegative`.
     reweight : float
         If not 0, the rate is ``reweight / (alpha + 0.25)`` in a second solve; see `solve_codes`.
+    l1_by_size : float
+        p: rates count ``alpha_k (c_k / c)^p`` instead of alpha_k, where c_k is the weighted rms displacement of the
+        landmarks by component k and c the median of those; used if `nonnegative`.
+    robust : float
+        If not 0: landmarks whose residual is more than so many noise deviations count for less, in up to two more fits
+        of the frames that have such; see `outliers.draw_outliers`. `alpha_std` and `dof` remain those of the first.
+    shrink : float
+        If not 0: alpha is multiplied by ``max(0, 1 - shrink sigma^2 / (s^2 |C alpha|^2_W))``, with s the scale in px
+        per m (James & Stein's positive part): a displacement that noise could make becomes none.
     ridge : float
         Precision of the Gaussian prior of alpha: 1 where alpha is taken to be N(0, 1).
     camera : (T, 2, 3) array, optional
         Known cameras, px per metre; then none is fitted and no perspective is removed.
     eyes : (int, int)
         Which landmarks are the outer eye corners.
+    spread : bool
+        Whether `alpha_std` and `dof` are wanted: NaN otherwise, in less time.
 
     Raises
     ------
     FitError
         If the landmarks of a frame determine no camera or no alpha.
     """
-    problem = _Problem.of(neutral, components, weights, joint_pose, ridge)
-    seen, codes = problem.solve(landmarks, settings, camera, sigma_px, nonnegative, l1, reweight, eyes, spread=True)
-    n = len(landmarks)
+    problem = Problem.of(neutral, components, weights, joint_pose, ridge, l1_by_size if nonnegative else 0.0)
+    rates = Rates(sigma_px, nonnegative, l1, reweight, shrink, eyes)
+    fit = _fit(problem, landmarks, settings, camera, rates, spread=spread)
+    rows = np.arange(len(landmarks))
+    for _ in range(_ROBUST_PASSES if robust > 0 else 0):
+        sigma = noise_px(sigma_px, fit.camera[:, :, :3], neutral, eyes=eyes)
+        rows, drawn = draw_outliers(landmarks, fit.fitted, weights, sigma, robust, rows)
+        if not len(rows):
+            break
+        known = None if camera is None else camera[rows]
+        again = _fit(problem, drawn, settings, known, rates, spread=False)
+        fit.alpha[rows], fit.camera[rows], fit.fitted[rows] = again.alpha, again.camera, again.fitted
+        for old, new in zip(_parts(fit.pose), _parts(again.pose), strict=True):
+            old[rows] = new
+    return fit
+
+
+def _parts(pose: Pose) -> tuple[NDArray[np.float64], ...]:
+    return pose.rotation, pose.scale, pose.translation
+
+
+def _fit(
+    problem: Problem,
+    landmarks: NDArray[np.float64],
+    settings: CameraSettings,
+    camera: NDArray[np.float64] | None,
+    rates: Rates,
+    *,
+    spread: bool,
+) -> ExpressionFit:
+    seen, codes = problem.solve(landmarks, settings, camera, rates, spread=spread)
+    components, weights = problem.components, problem.weights
+    n, joint_pose = len(landmarks), problem.n_pose > 0
     moved = seen.camera
     if joint_pose:
         moved = np.empty_like(moved)
-        move_cameras(seen.camera, codes.pose, _POSE_SCALE, _POSE_ANGLE, moved)
+        move_cameras(seen.camera, codes.pose, POSE_SCALE, POSE_ANGLE, moved)
     focal = settings.focal if camera is None else None
     # the last three numbers of a shape are its weighted mean
-    base = np.append(neutral.T.ravel(), problem.middle)
+    base = np.append(problem.neutral.T.ravel(), problem.middle)
     flat = np.concatenate([components.transpose(0, 2, 1).reshape(len(components), -1), problem.middles], axis=1)
     shift = np.empty((n, 2))
     pose = Pose(np.empty((n, 3, 3)), np.empty(n), np.empty((n, 2)))
     fitted = np.empty((n, len(weights), 2))
-    for start in range(0, n, _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for start in range(0, n, BLOCK):
+        part = slice(start, start + BLOCK)
         shape = codes.alpha[part] @ flat + base
         shift[part] = seen.centre[part] - (moved[part] @ shape[:, -3:, None])[..., 0]
         now = pose_of(moved[part], shift[part], problem.middle, focal)
@@ -142,107 +184,12 @@ def fit_alpha(
     nonnegative: bool,
     l1: float,
     reweight: float = 0.0,
+    l1_by_size: float = 0.0,
+    shrink: float = 0.0,
     ridge: float = 1.0,
     eyes: tuple[int, int] = EYES,
 ) -> NDArray[np.float64]:
-    """Return `alpha` (T, K) of `fit_expression` alone, in half the time."""
-    problem = _Problem.of(neutral, components, weights, joint_pose, ridge)
-    return problem.solve(landmarks, settings, None, sigma_px, nonnegative, l1, reweight, eyes, spread=False)[1].alpha
-
-
-@dataclass(frozen=True)
-class _Problem:
-    """What is the same in all frames.
-
-    `centred` (3, L) is the neutral face about its weighted mean `middle` (3,), `middles` (K, 3) are the weighted means
-    of the components; `columns` (3 L, N) are the pose columns and the components, centred and weighted, `gram`
-    (6, N, N) their products for the pairs of axes, and `prior` (N,) their prior precisions.
-    """
-
-    neutral: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    middle: NDArray[np.float64]
-    middles: NDArray[np.float64]
-    centred: NDArray[np.float64]
-    columns: NDArray[np.float64]
-    gram: NDArray[np.float64]
-    prior: NDArray[np.float64]
-    n_pose: int
-
-    @classmethod
-    def of(
-        cls,
-        neutral: NDArray[np.float64],
-        components: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        joint_pose: bool,
-        ridge: float,
-    ) -> _Problem:
-        wn = weights / weights.sum()
-        middle = wn @ neutral
-        middles = wn @ components
-        centred = neutral - middle
-        columns = components - middles[:, None]
-        n_pose = 0
-        if joint_pose:
-            turns = [_POSE_ANGLE * centred @ turn for turn in _TURNS]
-            columns = np.concatenate([np.stack([_POSE_SCALE * centred, *turns]), columns])
-            n_pose = 4
-        axes = columns.transpose(2, 1, 0)
-        prior = np.full(len(columns), ridge)
-        prior[:n_pose] = _POSE_PRIOR
-        weighted = weights[:, None] * axes
-        pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-        grams = [axes[a].T @ weighted[b] for a, b in pairs]
-        gram = np.stack([g if i < 3 else g + g.T for i, g in enumerate(grams)])
-        flat = np.ascontiguousarray(weighted.reshape(-1, len(columns)))
-        return cls(neutral, weights, middle, middles, np.ascontiguousarray(centred.T), flat, gram, prior, n_pose)
-
-    def solve(
-        self,
-        landmarks: NDArray[np.float64],
-        settings: CameraSettings,
-        camera: NDArray[np.float64] | None,
-        sigma_px: float,
-        nonnegative: bool,
-        l1: float,
-        reweight: float,
-        eyes: tuple[int, int],
-        *,
-        spread: bool,
-    ) -> tuple[Cameras, Codes]:
-        n = len(landmarks)
-        if camera is None:
-            seen = fit_cameras(
-                landmarks, self.neutral, self.weights, settings.model, settings.perspective_passes, settings.focal_px
-            )
-        else:
-            seen = Cameras(camera, np.zeros((n, 3)), self.weights / self.weights.sum() @ landmarks)
-        right = np.empty((n, len(self.prior)))
-        mix = np.empty((n, 6))
-        pulled = np.empty((min(n, _BLOCK), self.columns.shape[0]))
-        for start in range(0, n, _BLOCK):
-            part = slice(start, start + _BLOCK)
-            block = pulled[: len(right[part])]
-            pull_back(
-                landmarks[part], self.centred, seen.camera[part], seen.tilt[part], seen.centre[part], block, mix[part]
-            )
-            np.matmul(block, self.columns, out=right[part])
-        variance = noise_px(sigma_px, seen.camera, self.neutral, eyes=eyes) ** 2
-        # components are in units of their rms: a Gaussian of that size stands for the prior where spread is asked for
-        wider = np.maximum(self.prior, 1.0)
-        wider[: self.n_pose] = _POSE_PRIOR
-        codes = solve_codes(
-            self.gram,
-            mix,
-            right,
-            self.prior,
-            variance,
-            self.n_pose,
-            nonnegative,
-            l1,
-            reweight=reweight,
-            spread=spread,
-            spread_prior=wider,
-        )
-        return seen, codes
+    """Return `alpha` (T, K) of `fit_expression` alone, in half the time; all landmarks count."""
+    problem = Problem.of(neutral, components, weights, joint_pose, ridge, l1_by_size if nonnegative else 0.0)
+    rates = Rates(sigma_px, nonnegative, l1, reweight, shrink, eyes)
+    return problem.solve(landmarks, settings, None, rates, spread=False)[1].alpha

@@ -51,6 +51,11 @@ def landmark_weights(jaw_weight: float) -> NDArray[np.float64]:
     return weights
 
 
+def squared_scale(camera: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``|A|_F^2 / 2`` of cameras (T, 2, 3): the squared scale, if they are scaled orthographic."""
+    return np.asarray(np.einsum("fij,fij->f", camera, camera) / 2)
+
+
 def noise_px(
     sigma_px: float, camera: NDArray[np.float64], shape: NDArray[np.float64], *, eyes: tuple[int, int] = EYES
 ) -> NDArray[np.float64]:
@@ -70,8 +75,7 @@ def noise_px(
     eyes : (int, int)
         Which landmarks are the outer eye corners.
     """
-    scale = np.sqrt((camera**2).sum((1, 2)) / 2)
-    return np.asarray(sigma_px * scale * _between(shape, eyes) / REFERENCE_EYE_PX)
+    return np.asarray(sigma_px * np.sqrt(squared_scale(camera)) * _between(shape, eyes) / REFERENCE_EYE_PX)
 
 
 def implausible(

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from au3dmm.core.landmarks import EYELIDS
+from au3dmm.core.landmarks import EYELIDS, LEFT_OUTER_EYE, RIGHT_OUTER_EYE
+from au3dmm.core.spikes import without_spikes
 from au3dmm.errors import FitError
 
 _MAX_GAP_US = 100_000
@@ -70,10 +71,14 @@ def smooth_landmarks(
     window_us: int,
     breaks: NDArray[np.bool_] | None = None,
     eyelids: NDArray[np.integer] = EYELIDS,
+    spike_iod: float = 0.0,
+    eyes: tuple[int, int] = (RIGHT_OUTER_EYE, LEFT_OUTER_EYE),
 ) -> NDArray[np.float64]:
-    """Smooth landmarks (T, L, D) with `smooth_tracks`, but never the eyelids: a blink is shorter than the window.
+    """Smooth landmarks (T, L, 2) with `smooth_tracks`, but never the eyelids: a blink is shorter than the window.
 
-    `eyelids` says which landmarks those are; the default is for the iBUG order.
+    `eyelids` says which landmarks those are, `eyes` which are the outer eye corners; the defaults are for the iBUG
+    order. Before, landmarks that jump alone, by more than `spike_iod` of the (median) distance between the eye corners,
+    are put back, eyelids or not: see `spikes.without_spikes`; 0 leaves them.
 
     Runs end at invalid frames, before frames where `breaks` (T,) is True (another face), and at intervals longer than
     100 ms or one and a half median intervals.
@@ -84,8 +89,13 @@ def smooth_landmarks(
         If times do not increase.
     """
     interval = float(np.median(np.diff(t_us))) if len(t_us) > 1 else 0.0
+    max_gap_us = max(_MAX_GAP_US, int(1.5 * interval))
+    if spike_iod > 0 and valid.any():
+        across = np.linalg.norm(landmarks[valid, eyes[1]] - landmarks[valid, eyes[0]], axis=-1)
+        jump_px = spike_iod * float(np.median(across))
+        landmarks = without_spikes(landmarks, runs(t_us, valid, max_gap_us, breaks), jump_px)
     flat = landmarks.reshape(len(landmarks), -1)
-    smooth = smooth_tracks(flat, t_us, valid, window_us, max(_MAX_GAP_US, int(1.5 * interval)), breaks)
+    smooth = smooth_tracks(flat, t_us, valid, window_us, max_gap_us, breaks)
     smooth = smooth.reshape(landmarks.shape)
     smooth[:, eyelids] = landmarks[:, eyelids]
     return smooth

@@ -29,7 +29,11 @@ LADDER: Rows = (
     ("+ l1, noise 0.7 px", {"fit__l1": 2.0, "fit__sigma_px": 0.7}),
     ("+ nearly exponential prior", {"fit__l1": 3.0, "fit__ridge": 0.1}),
     ("+ noise measured", {"noise": "measured"}),
-    ("+ second solve = robust", {"reweight": 3.0}),
+    ("+ second solve", {"reweight": 3.0}),
+    ("+ jumps put back", {"spike_iod": 0.06}),
+    ("+ rates by size, second solve at 5", {"l1_by_size": 0.6, "reweight": 5.0}),
+    ("+ outliers count less", {"robust": 4.0}),
+    ("+ small displacements shrunk = robust", {"shrink": 12.0}),
 )
 """From the published method to `robust`: each row adds its changes to those above."""
 
@@ -49,16 +53,25 @@ LEFT_OUT: Rows = (
     ("neutral: told the truth", {"true_neutral": True}),
     ("jaw weighs as the rest", {"jaw_weight": 1.0}),
     ("without the second solve", {"reweight": 0.0}),
-    ("second solve at a rate of 2", {"reweight": 2.0}),
-    ("second solve at a rate of 4", {"reweight": 4.0}),
+    ("second solve at a rate of 3", {"reweight": 3.0}),
+    ("second solve at a rate of 7", {"reweight": 7.0}),
+    ("jumps left in", {"spike_iod": 0.0}),
+    ("rates per standard deviation", {"l1_by_size": 0.0}),
+    ("rates per mm", {"l1_by_size": 1.0}),
+    ("outliers count as the rest", {"robust": 0.0}),
+    ("small displacements left as they are", {"shrink": 0.0}),
+    ("small displacements: up to 24", {"shrink": 24.0}),
     ("noise as stated", {"noise": "stated"}),
     ("noise stated as 1 px", {"sigma_px": 1.0}),
     ("prior also Gaussian", {"ridge": 1.0}),
     ("without l1", {"l1": 0.0, "reweight": 0.0, "ridge": 1.0}),
-    ("ridge codes, noise 2 px", {"codes": "ridge", "fit__sigma_px": 2.0, "ridge": 1.0, "noise": "stated"}),
+    (
+        "ridge codes, noise 2 px",
+        {"codes": "ridge", "fit__sigma_px": 2.0, "ridge": 1.0, "noise": "stated", "shrink": 0.0},
+    ),
     (
         "signed dictionary, ridge codes, noise 2 px",
-        {"basis": "signed", "codes": "ridge", "fit__sigma_px": 2.0, "ridge": 1.0, "noise": "stated"},
+        {"basis": "signed", "codes": "ridge", "fit__sigma_px": 2.0, "ridge": 1.0, "noise": "stated", "shrink": 0.0},
     ),
 )
 """From `robust`: each row changes one thing."""

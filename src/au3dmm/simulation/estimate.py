@@ -144,9 +144,9 @@ def estimate(recordings: Recordings, basis: LearntBasis, method: Method) -> Esti
     began = time.process_time()
     for s in range(n_subjects):
         clips = recordings.landmarks[s].reshape(-1, n_landmarks, 2).astype(np.float64)
-        for_identity = _smoothed(clips, n_frames, method.identity.smoothing_us)
-        same = method.fit.smoothing_us == method.identity.smoothing_us
-        for_fit = for_identity if same else _smoothed(clips, n_frames, method.fit.smoothing_us)
+        for_identity = _smoothed(clips, n_frames, method.identity)
+        ways = {(p.smoothing_us, p.spike_iod) for p in (method.identity, method.fit)}
+        for_fit = for_identity if len(ways) == 1 else _smoothed(clips, n_frames, method.fit)
         rows_used: list[NDArray[np.int64]] = []
         for first in range(0, n_clips, pooled):
             rows = np.arange(first * n_frames, min(first + pooled, n_clips) * n_frames)
@@ -158,7 +158,7 @@ def estimate(recordings: Recordings, basis: LearntBasis, method: Method) -> Esti
             sigma_px, measured_px = method.fit.sigma_px, None
             if method.fit.noise == "measured":
                 some = for_fit[spread_evenly(rows, NOISE_FRAMES)]
-                first_fit = _fit(some, shape_neutral, recordings, components, method, sigma_px)
+                first_fit = _fit(some, shape_neutral, recordings, components, method, sigma_px, spread=False)
                 weights = _weights(recordings, method.fit.jaw_weight)
                 sigma_px, measured_px = believed_noise_px(sigma_px, first_fit.fitted, some, weights)
             for start in range(0, len(rows), _BLOCK):
@@ -176,13 +176,13 @@ def _weights(recordings: Recordings, jaw_weight: float) -> NDArray[np.float64]:
     return np.where(recordings.contour, jaw_weight, 1.0)
 
 
-def _smoothed(landmarks: NDArray[np.float64], n_frames: int, window_us: int) -> NDArray[np.float64]:
+def _smoothed(landmarks: NDArray[np.float64], n_frames: int, params: IdentityParams | FitParams) -> NDArray[np.float64]:
     n = len(landmarks)
-    if not window_us:
+    if not params.smoothing_us:
         return landmarks
     index = np.arange(n)
     t_us = index * INTERVAL_US + index // n_frames * _GAP_US
-    return smooth_landmarks(landmarks, t_us, np.ones(n, bool), window_us)
+    return smooth_landmarks(landmarks, t_us, np.ones(n, bool), params.smoothing_us, spike_iod=params.spike_iod)
 
 
 def _neutral(
@@ -218,6 +218,8 @@ def _fit(
     components: NDArray[np.float64],
     method: Method,
     sigma_px: float,
+    *,
+    spread: bool = True,
 ) -> ExpressionFit:
     p = method.fit
     return fit_expression(
@@ -226,7 +228,7 @@ def _fit(
         components,
         _weights(recordings, p.jaw_weight),
         CameraSettings(p.camera, p.perspective_passes, recordings.focal_px),
-        **_options(fit_expression, p, nonnegative=p.codes == "nonnegative", sigma_px=sigma_px),
+        **_options(fit_expression, p, nonnegative=p.codes == "nonnegative", sigma_px=sigma_px, spread=spread),
     )
 
 

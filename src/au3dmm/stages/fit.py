@@ -37,7 +37,9 @@ from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_la
 
 READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
-VERSION = 3  # 2: a sparser prior, noise measured on the session; apertures. 3: deviations that cover, confidence
+# 2: a sparser prior, noise measured on the session; apertures
+# 3: deviations that cover, confidence; rates by size, jumps put back, outliers count less, small displacements shrunk
+VERSION = 3
 
 _BLOCK = 4096
 
@@ -82,7 +84,7 @@ def run(
 
     nonnegative = params.codes == "nonnegative"
 
-    def fit_points(points: NDArray[np.float64], sigma_px: float) -> ExpressionFit:
+    def fit_points(points: NDArray[np.float64], sigma_px: float, spread: bool = True) -> ExpressionFit:
         return fit_expression(
             points,
             neutral,
@@ -94,13 +96,19 @@ def run(
             nonnegative=nonnegative,
             l1=params.l1,
             reweight=params.reweight,
+            l1_by_size=params.l1_by_size,
+            robust=params.robust,
+            shrink=params.shrink,
             ridge=params.ridge,
+            spread=spread,
         )
 
     sigma_px, measured = params.sigma_px, None
     if params.noise == "measured" and len(rows):
         some = spread_evenly(rows, NOISE_FRAMES)
-        sigma_px, measured = believed_noise_px(sigma_px, fit_points(plane[some], sigma_px).fitted, plane[some], weights)
+        sigma_px, measured = believed_noise_px(
+            sigma_px, fit_points(plane[some], sigma_px, False).fitted, plane[some], weights
+        )
 
     def doubt_of(fit: ExpressionFit, points: NDArray[np.float64]) -> Uncertainty:
         return measure_uncertainty(

@@ -141,7 +141,10 @@ def plane_landmarks(
         fittable &= np.isfinite(plane).all((1, 2))
     another_face = np.array(["face_switched" in flags for flags in track.flags], dtype=bool)
     lids = np.concatenate([EYELIDS, N_LANDMARKS + np.flatnonzero(np.isin(model.dense_index, MESH_EYELIDS))])
-    return smooth_landmarks(plane, track.t_rgb_us, fittable, params.smoothing_us, another_face, lids), fittable
+    smooth = smooth_landmarks(
+        plane, track.t_rgb_us, fittable, params.smoothing_us, another_face, lids, params.spike_iod
+    )
+    return smooth, fittable
 
 
 def _dense_points(track: LandmarkTrack, model: BasisAtLandmarks) -> NDArray[np.float64]:
