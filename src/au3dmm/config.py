@@ -227,6 +227,16 @@ class BasesParams(Params):
     epochs: int = Field(20, ge=1, le=1000, description="Passes over all frames.")
     overcomplete: float = Field(2.0, ge=1, le=8, description="Atoms that the search starts with, times k_au.")
     rank: int = Field(128, ge=1, description="Dimensions that offsets are reduced to; at least twice k_au are taken.")
+    eyelid_weight: float = Field(
+        30.0,
+        ge=1,
+        le=1000,
+        description="How much more a vertex on the rim of an eyelid counts; the weight falls to 1 within half an eye's"
+        " width. 1 = all vertices alike.",
+    )
+    mirrored: bool = Field(
+        True, description="Learn from mirrored heads and frames, too, if the head has a mirror partner for each vertex."
+    )
     neutral: Literal["subject", "sequence"] = Field(
         "subject", description="What offsets count from: the subject's neutral head, or each sequence's first frame."
     )

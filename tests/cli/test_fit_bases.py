@@ -48,11 +48,11 @@ def test_the_default_makes_a_basis_its_pictures_and_says_it_is_a_demo(au3dmm, tm
     out = tmp_path / "b.npz"
     answer = au3dmm("fit-bases", "--out", out, "--k-au", "5")
     assert answer.code == 0, answer.err
-    assert "5 components" not in answer.out  # identity: two people give one
-    assert "1 component\n" in answer.out
+    assert "5 components" not in answer.out  # identity: two people and their mirror images give three
+    assert "3 components\n" in answer.out
     assert any("DEMO BASIS" in line for line in answer.err)
     bases = read_bases(out)
-    assert (bases.k_au, bases.k_id, bases.kind) == (5, 1, "demo")
+    assert (bases.k_au, bases.k_id, bases.kind) == (5, 3, "demo")
     for name in ("b.components.png", "b.identity.png", "b.html"):
         assert (tmp_path / name).stat().st_size > 1000
         assert name in answer.out
@@ -138,7 +138,7 @@ def test_an_unreadable_mesh_among_many_is_named_and_counted(au3dmm, meshes, tmp_
         (("--k-au", "4,4"), 2, "k_au names a number twice"),
         (("--k-au", "0"), 2, "expected numbers from 1"),
         (("--k-au", "100000"), 2, "ask for at most"),
-        (("--k-id", "2"), 2, "2 subjects give 1"),
+        (("--k-id", "4"), 2, "2 subjects, mirrored, too, give 3"),
         (("--corpus", "synthetic", "--corpus", "synthetic:0"), 2, "given twice"),
         (("--out", "b.json"), 2, "a basis file ends in .npz"),
         (("--out", "/proc/x/b.npz"), 4, "cannot be written"),
@@ -177,7 +177,7 @@ def test_two_corpora_of_one_name_are_told_apart(au3dmm, tmp_path):
     assert au3dmm("fit-bases", "--out", tmp_path / "b.npz", *options).code == 0
     info = read_bases(tmp_path / "b.npz").info
     assert [c["name"] for c in info["corpora"]] == ["synthetic", "synthetic-2"]
-    assert info["k_id"] == 3
+    assert info["k_id"] == 7
 
 
 def test_pictures_that_an_interrupted_run_did_not_draw_are_drawn_by_the_next(au3dmm, tmp_path, monkeypatch):

@@ -279,3 +279,33 @@ def test_damaged_places_of_dense_points_are_refused(tmp_path, arrays, said):
     changed(path, **arrays)
     with pytest.raises(SchemaError, match=f"b.npz: .*{said}"):
         read_bases(path)
+
+
+def test_the_mirror_matrix_is_kept_and_files_without_one_are_read(tmp_path):
+    plain = small_bases()
+    matrix = np.eye(12)[np.arange(12)[::-1]] * 0.75
+    write_bases(tmp_path / "plain.npz", plain)
+    write_bases(tmp_path / "b.npz", replace(plain, mirror_au=matrix))
+    assert read_bases(tmp_path / "plain.npz").mirror_au is None
+    assert "mirror_au" not in basis_metadata(tmp_path / "plain.npz", plain)
+    back = read_bases(tmp_path / "b.npz")
+    np.testing.assert_array_equal(back.mirror_au, matrix)
+    entries = basis_metadata(tmp_path / "b.npz", back)["mirror_au"]
+    assert entries == [[i, 11 - i, 0.75] for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.eye(5), r"b.npz: basis: mirror_au is \(5, 5\), or not finite; expected finite \(12, 12\)"),
+        (np.full((12, 12), np.nan), "b.npz: basis: mirror_au is"),
+        (np.zeros(12), r"b.npz: mirror_au is float64 \(12,\), expected numbers in 2 dimensions"),
+        (np.full((12, 12), "x"), "b.npz: mirror_au is <U1"),
+    ],
+)
+def test_a_mirror_matrix_of_another_kind_is_refused(tmp_path, array, message):
+    path = tmp_path / "b.npz"
+    write_bases(path, small_bases())
+    changed(path, mirror_au=array)
+    with pytest.raises(SchemaError, match=message):
+        read_bases(path)

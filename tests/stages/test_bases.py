@@ -9,6 +9,7 @@ from au3dmm.core.basis import deform
 from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.core.sparse_codes import encode
 from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.assets import DEMO_BASES, asset_path, read_default_head
 from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Sequence
 from au3dmm.stages.bases import run
@@ -73,10 +74,11 @@ def test_planted_action_units_come_back_with_their_meaning(small, learnt):
 
 def test_identity_is_the_pca_of_the_neutrals_and_its_rank_is_told(small, learnt):
     report, bases = learnt
-    assert report["k_id"] == bases.k_id == 2  # three people
+    assert report["k_id"] == bases.k_id == 5  # three people and their mirror images
     heads = np.stack(list(small.neutrals.values()))
-    np.testing.assert_allclose(bases.template, heads.mean(0), atol=2e-4)  # up to a rigid motion
-    alpha = np.array([[1, 1], [-1, 1], [0, -1]])  # any person is within reach
+    flip = heads[:, read_default_head().mirror] * [-1, 1, 1]
+    np.testing.assert_allclose(bases.template, np.concatenate([heads, flip]).mean(0), atol=2e-4)  # up to a rigid motion
+    alpha = np.eye(5)  # any person is within reach
     assert np.isfinite(deform(bases.template, bases.components_id, alpha)).all()
     assert bases.info["variance_explained_id"][-1] == pytest.approx(1)
 
@@ -170,7 +172,7 @@ def test_a_sequence_that_starts_active_is_flagged_and_not_taken_for_neutral(smal
 def test_two_corpora_of_one_topology_are_joined(small, tmp_path):
     other = make_corpus(name="other", seed=5, subjects=2)
     report, bases = fit([small.corpus, other.corpus], tmp_path)
-    assert report["k_id"] == bases.k_id == 4
+    assert report["k_id"] == bases.k_id == 9
     assert [(c["name"], c["subjects"]) for c in report["corpora"]] == [("small", 3), ("other", 2)]
     assert matched(bases, small.shapes)[0].min() > 0.99
 
@@ -199,7 +201,9 @@ def test_vertices_that_are_not_finite_are_named(small, tmp_path, posed):
 
 def test_more_components_than_the_data_supports_are_refused(small, tmp_path):
     with pytest.raises(ConfigError, match="3 components asked for, but 3 subjects give 2"):
-        fit([small.corpus], tmp_path, BasesParams(k_id=3, k_au=(4,)))
+        fit([small.corpus], tmp_path, BasesParams(k_id=3, k_au=(4,), mirrored=False))
+    with pytest.raises(ConfigError, match="6 components asked for, but 3 subjects, mirrored, too, give 5"):
+        fit([small.corpus], tmp_path, BasesParams(k_id=6, k_au=(4,)))
     with pytest.raises(ConfigError, match="200 AU components of 162 frames; ask for at most 162"):
         fit([small.corpus], tmp_path, BasesParams(k_au=(200,)))
     for method in ("pca", "dictionary"):
@@ -233,7 +237,7 @@ def test_a_penalty_that_nothing_is_worth_is_told(small, tmp_path):
 def test_corpora_and_subjects_of_one_name_are_kept_apart(small, tmp_path):
     again = make_corpus(seed=9)
     report, _ = fit([small.corpus, again.corpus], tmp_path)
-    assert report["k_id"] == 5
+    assert report["k_id"] == 11
 
 
 def test_components_that_repeat_others_are_told(small, tmp_path):
@@ -285,3 +289,66 @@ def test_rows_that_no_sequence_names_are_left_out(small, tmp_path, learnt):
     shifted = tuple(dataclasses.replace(s, rows=s.rows + 5) for s in small.corpus.sequences)
     _, bases = fit([dataclasses.replace(small.corpus, frames=frames, sequences=shifted)], tmp_path)
     np.testing.assert_array_equal(bases.components_au, learnt[1].components_au)
+
+
+def test_a_basis_of_a_symmetric_head_is_its_own_mirror_image(small, learnt):
+    report, bases = learnt
+    partner = read_default_head().mirror
+    assert report["mirrored"] is True
+    assert report["mirror_error"] < 1e-8
+    middle = bases.template[:, 0].mean()
+    np.testing.assert_allclose(bases.template[partner] * [-1, 1, 1] + [2 * middle, 0, 0], bases.template, atol=1e-6)
+    np.testing.assert_array_equal(np.sort(bases.mirror_au, axis=1), np.eye(4)[[3] * 4])
+    image = bases.components_au[:, partner] * [-1, 1, 1]
+    np.testing.assert_allclose(np.tensordot(bases.mirror_au, bases.components_au, 1), image, atol=1e-7)
+    for component in bases.components_id:  # each is symmetric or antisymmetric
+        flipped = component[partner] * [-1, 1, 1]
+        assert abs((component * flipped).sum()) > 0.999 * (component**2).sum()
+
+
+def test_one_sided_training_gives_both_sides(tmp_path):
+    small = make_corpus()
+    keep = [s for s in small.corpus.sequences if "AU12_right" not in s.action_units]
+    corpus = dataclasses.replace(small.corpus, sequences=tuple(keep))
+    _, bases = fit([corpus], tmp_path)
+    assert matched(bases, small.shapes)[0].min() > 0.99  # the smile on the right was never seen
+
+
+def test_without_mirroring_the_matrix_is_still_told(small, tmp_path):
+    report, bases = fit([small.corpus], tmp_path, BasesParams(k_au=(4,), epochs=8, mirrored=False))
+    assert report["mirrored"] is False
+    assert report["k_id"] == 2
+    assert report["mirror_error"] < 0.01
+    assert (bases.mirror_au >= 0).all()
+
+
+def test_a_lopsided_head_is_learnt_from_without_mirroring_and_said_so(small, tmp_path):
+    squeezed = small.frames.copy()
+    neutrals = {s: n.copy() for s, n in small.neutrals.items()}
+    head = read_default_head().vertices
+    back = (head[:, 0] > 0) & (head[:, 2] < -0.02)  # all of it behind the landmarks
+    squeezed[:, back, 0] *= 0.1
+    for n in neutrals.values():
+        n[back, 0] *= 0.1
+    corpus = dataclasses.replace(small.corpus, frames=squeezed, neutrals=neutrals)
+    report, bases = fit([corpus], tmp_path)
+    assert report["mirrored"] is False
+    assert bases.mirror_au is None
+    assert any("no mirror partners" in text for text in report["warnings"])
+
+
+def test_eyelids_that_count_more_are_learnt_first(small, tmp_path):
+    bases = read_bases(asset_path(DEMO_BASES))
+    blink = 1.5 * bases.components_au[[bases.names_au.index(n) for n in bases.names_au if n.startswith("AU43")][:2]]
+    rng = np.random.default_rng(0)
+    course = rng.random((len(small.frames), len(blink))) * (rng.random((len(small.frames), len(blink))) < 0.15)
+    frames = small.frames + np.tensordot(course, blink, 1).astype(np.float32)
+    corpus = dataclasses.replace(small.corpus, frames=frames)
+    left = []
+    for weight in (1.0, 100.0):
+        _, made = fit([corpus], tmp_path, BasesParams(k_au=(4,), epochs=8, eyelid_weight=weight))
+        flat = made.components_au.reshape(4, -1)
+        error = blink.reshape(len(blink), -1) - encode(blink.reshape(len(blink), -1), flat, 0.0) @ flat
+        left.append((error**2).sum() / (blink**2).sum())
+    assert left[0] > 0.9  # not among the four
+    assert left[1] < 0.6

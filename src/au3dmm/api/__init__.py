@@ -7,6 +7,7 @@ from au3dmm.api.dataset_options import RunOptions
 from au3dmm.api.dataset_result import DatasetPlan, DatasetResult
 from au3dmm.api.labelling import default_out, label_session
 from au3dmm.api.learning import fit_bases
+from au3dmm.api.mirroring import mirror_alpha, mirror_labels
 from au3dmm.api.pipelines import DEFAULT_PIPELINE
 from au3dmm.api.placing import PlacedLandmarks, place_landmarks
 from au3dmm.api.result import LabelResult
@@ -38,6 +39,8 @@ __all__ = [
     "default_out",
     "fit_bases",
     "label_session",
+    "mirror_alpha",
+    "mirror_labels",
     "names_au",
     "open_events",
     "place_landmarks",

@@ -13,7 +13,7 @@ BASIS_KEYS = frozenset({
     "basis_kind", "method", "codes", "is_flame_topology", "licence", "provenance", "package", "names_au", "k_id",
     "k_au", "topology_hash", "landmark_hash", "variance_explained_id", "variance_explained_au", "rms_offset_mm",
     "truncation_rms_mm", "residual_rms_mm", "warnings", "restarted", "sparsity", "objective", "corpora", "components",
-    "l1", "l2", "seed", "epochs",
+    "l1", "l2", "seed", "epochs", "mirrored", "mirror_error",
 })
 # fmt: on
 """Keys of a basis' metadata that `basis_parts` tells."""
@@ -75,6 +75,7 @@ def _facts(basis: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("coherence over the head", _coherence(basis["coherence"]["head"])),
         ("coherence at the landmarks", _coherence(basis["coherence"]["landmarks"])),
         ("condition at the landmarks", f"{_number(condition) if condition is not None else 'infinite'}; {told_apart}"),
+        ("left of mirrored components", _percent(basis["mirror_error"], " of their energy")),
         ("licence", _text(basis["licence"])),
         ("provenance", _text(basis["provenance"])),
         ("made by", f"au3dmm {basis['package']}" if basis["package"] else UNKNOWN),

@@ -55,6 +55,8 @@ class Bases:
         ``basis_kind`` (``demo`` if it is for trying out only), ``licence``, ``provenance``, ``is_flame_topology``.
     dense : DenseEmbedding, optional
         Places of a dense detector's points.
+    mirror_au : (K_au, K_au) float64 array, optional
+        ``alpha_au @ mirror_au`` is alpha_au of the mirrored face.
     """
 
     template: NDArray[np.float64]
@@ -67,6 +69,7 @@ class Bases:
     names_au: tuple[str, ...]
     info: Mapping[str, Any] = field(default_factory=dict)
     dense: DenseEmbedding | None = None
+    mirror_au: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         v = len(self.template)
@@ -85,6 +88,12 @@ class Bases:
         for name, k in (("components_id", self.k_id), ("components_au", self.k_au)):
             if k == 0:
                 raise SchemaError(f"basis: {name} has no components, expected at least one")
+        if self.mirror_au is not None and (
+            self.mirror_au.shape != (self.k_au, self.k_au) or not np.isfinite(self.mirror_au).all()
+        ):
+            raise SchemaError(
+                f"basis: mirror_au is {self.mirror_au.shape}, or not finite; expected finite ({self.k_au}, {self.k_au})"
+            )
         if len(self.names_au) != self.k_au:
             raise SchemaError(f"basis: {len(self.names_au)} names for {self.k_au} AU components")
         if len(self.embedding.face_index) != N_LANDMARKS:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from au3dmm.core.basis import Bases
 from au3dmm.core.meaning import MIRROR_COSINE, describe_components
+from au3dmm.core.mirror import basis_mirror
 
 _TINY = 1e-6  # of the largest singular value; components are stored as float32
 
@@ -35,13 +36,15 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
         lost_files, licence, fingerprint`` each), ``settings`` (l1, l2, seed, epochs), ``warnings``
         (texts), ``restarted`` (unused components); ``coherence`` (see `coherence`) over the ``head`` and at the
         ``landmarks``; ``condition_landmarks``
-        (None where it is infinite) and ``rank_landmarks`` (see `landmark_condition`); and ``components``, see
+        (None where it is infinite) and ``rank_landmarks`` (see `landmark_condition`); ``mirror_error`` (share of the
+        mirrored components' energy that the mirror matrix leaves; None without one); and ``components``, see
         `component_table`.
     """
     info = bases.info
     objective = _numbers(info.get("objective"))
     at_landmarks = seen_at_landmarks(bases)
     condition, rank = landmark_condition(at_landmarks)
+    mirror = basis_mirror(bases)
     return {
         "basis_kind": _text(info.get("basis_kind")),
         "method": _text(info.get("method")),
@@ -75,6 +78,7 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
         },
         "condition_landmarks": condition,
         "rank_landmarks": rank,
+        "mirror_error": mirror[1] if mirror is not None else None,
         "components": component_table(bases),
     }
 

@@ -12,13 +12,16 @@ for, of which those that can be spared are dropped little by little. Of 30 true 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.sparse_codes import encode, encode_products
+from au3dmm.core.atom_search import first_atoms, kept_atoms
+from au3dmm.core.mirrored_atoms import pair_up, spare, swapped_sums
+from au3dmm.core.sparse_codes import encode_products
 from au3dmm.core.threads import blocks, ordered_map, single_threaded_blas
 from au3dmm.errors import FitError
 
@@ -46,17 +49,28 @@ class Dictionary:
         shortens, are scaled to norm 1). It falls; starting an unused atom again may raise it once.
     restarted : int
         Times that an unused atom was started again, in the first half of the epochs.
+    partner : (K,) int array, optional
+        Of atoms that were learnt from mirrored rows, too: which is whose mirror image; some are their own.
     """
 
     atoms: NDArray[np.float64]
     codes: NDArray[np.floating]
     objective: tuple[float, ...]
     restarted: int
+    partner: NDArray[np.int64] | None = None
 
     @property
     def energy(self) -> NDArray[np.float64]:
-        """(K,) sum of squares of each atom's codes: the energy it puts in."""
-        return np.asarray(np.einsum("ij,ij->j", self.codes, self.codes, dtype=np.float64))
+        """(K,) sum of squares of each atom's codes: the energy it puts in; of partners, the mean of both."""
+        energy = np.einsum("ij,ij->j", self.codes, self.codes, dtype=np.float64)
+        return np.asarray(energy if self.partner is None else (energy + energy[self.partner]) / 2)
+
+    def sorted(self) -> Dictionary:
+        """Return it with atoms by falling energy; partners, which have the same, stay in their order."""
+        order = np.argsort(-self.energy, kind="stable")
+        partner = None if self.partner is None else np.argsort(order)[self.partner[order]]
+        codes = np.ascontiguousarray(self.codes[:, order])
+        return Dictionary(self.atoms[order], codes, self.objective, self.restarted, partner)
 
 
 @dataclass
@@ -66,6 +80,7 @@ class _State:
     atoms: NDArray[np.float64]
     full: NDArray[np.float64] | None
     codes: NDArray[np.floating]
+    partner: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +93,8 @@ class _Problem:
     workers: int
     directions: NDArray[np.floating] | None = None
     mu: float = 0.0
+    parity: NDArray[np.floating] | None = None
+    mirrored: Callable[[NDArray[np.floating]], NDArray[np.floating]] | None = None
 
 
 def learn_dictionary(
@@ -93,6 +110,8 @@ def learn_dictionary(
     workers: int = 1,
     directions: NDArray[np.floating] | None = None,
     locality: float = 0.0,
+    parity: NDArray[np.floating] | None = None,
+    mirrored: Callable[[NDArray[np.floating]], NDArray[np.floating]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dictionary:
     """Learn `k` atoms.
@@ -121,6 +140,11 @@ def learn_dictionary(
         With `directions`: adds ``mu sum_kv |d_kv|`` over the vertices v (three columns each), which empties vertices
         (as SPLOCS does: Neumann et al. 2013, without its weights of distance). mu is this share of the rows' mean
         square, per root of the number of vertices.
+    parity : (R,) array, optional
+        1 or -1: what turns rows into those of the mirrored face. Rows are then taken twice, as they are and mirrored,
+        and with codes >= 0 the mirror image of each atom is an atom (`mirrored_atoms`); with signed codes not quite.
+    mirrored : callable, optional
+        The same for atoms in D dimensions; needed with `parity` and `locality`.
     progress : callable, optional
         Told (epochs done, epochs in all).
 
@@ -130,12 +154,20 @@ def learn_dictionary(
         If the rows do not support k atoms, hold values that are not finite, or a parameter is out of range.
     """
     _check(rows, k, l1, l2, epochs, overcomplete, locality, directions)
+    if parity is not None and parity.shape != (rows.shape[1],):
+        raise FitError(f"dictionary: parity {parity.shape} for rows {rows.shape}; expected one per column")
+    if parity is not None and locality and mirrored is None:
+        raise FitError("dictionary: locality and parity need a function that mirrors atoms")
+    n_rows = len(rows)
+    if parity is not None and not nonnegative:  # a sign is arbitrary, and so would partners' be
+        rows, parity = np.concatenate([rows, rows * parity.astype(rows.dtype)]), None
     rng = np.random.default_rng(seed)
     mean_square = float(np.einsum("ij,ij->", rows, rows, dtype=np.float64)) / len(rows)
     mu = 0.0
     if locality and directions is not None:
         mu = locality * mean_square / np.sqrt(directions.shape[1] / 3)
-    problem = _Problem(rows, mean_square / 2, l1, l2, nonnegative, workers, directions if mu else None, mu)
+    along = directions if mu else None
+    problem = _Problem(rows, mean_square / 2, l1, l2, nonnegative, workers, along, mu, parity, mirrored)
     rounds = _SEARCH_WARM + _SEARCH_ROUNDS * _SEARCH_EPOCHS if overcomplete > 1 else 0
     done = 0
 
@@ -158,7 +190,8 @@ def learn_dictionary(
         objective.append(_code(problem, state, tolerance=1e-6, sweeps=1000))
         tick()
         atoms, codes = _finished(problem, state, directions)
-    return Dictionary(atoms, codes, tuple(objective), restarted)
+    found = Dictionary(atoms, codes, tuple(objective), restarted, state.partner).sorted()
+    return found if len(codes) == n_rows else dataclasses.replace(found, codes=found.codes[:n_rows])
 
 
 def objective(
@@ -178,10 +211,15 @@ def _search(
     step = -(-len(rows) // _SEARCH_ROWS)
     few = np.ascontiguousarray(rows[::step]) if step > 1 and len(rows[::step]) >= k else rows
     mean_square = float(np.einsum("ij,ij->", few, few, dtype=np.float64)) / len(few)
-    small = _Problem(few, mean_square / 2, problem.l1, problem.l2, problem.nonnegative, problem.workers)
+    small = dataclasses.replace(problem, rows=few, energy=mean_square / 2, directions=None, mu=0.0)
     many = min(int(np.ceil(overcomplete * k)), max(k, len(few) // 2))
-    atoms = _first_atoms(few, many, problem.nonnegative, rng)
-    state = _State(atoms, None, np.zeros((len(few), len(atoms)), rows.dtype))
+    partner = None
+    if problem.parity is None:
+        atoms = first_atoms(few, many, problem.nonnegative, rng)
+    else:
+        picks = many if many > k else -(-k // 2)
+        atoms, partner = pair_up(first_atoms(few, picks, True, rng, problem.parity), problem.parity, many)
+    state = _State(atoms, None, np.zeros((len(few), len(atoms)), rows.dtype), partner)
 
     def run(epochs: int) -> None:
         for _ in range(epochs):
@@ -198,60 +236,18 @@ def _search(
     full = None
     if problem.directions is not None:
         full = state.atoms @ problem.directions.astype(np.float64)
-    return _State(state.atoms, full, codes)
-
-
-def _first_atoms(
-    rows: NDArray[np.floating], k: int, nonnegative: bool, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Pick rows of much energy that point in different directions (k-means++ on cosines)."""
-    norm = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
-    usable = np.flatnonzero(norm > 1e-6 * norm.max(initial=0))
-    if len(usable) < k:
-        raise FitError(f"dictionary: {len(usable)} rows that are not zero, too few for {k} atoms; ask for fewer")
-    unit = rows[usable].astype(np.float64) / norm[usable, None]
-    weight = norm[usable]
-    chosen = [int(rng.choice(len(unit), p=weight / weight.sum()))]
-    near = _cosine(unit, unit[chosen[0]], nonnegative)
-    for _ in range(k - 1):
-        far = weight * np.maximum(1 - near, 0) ** 2
-        far[chosen] = 0
-        total = far.sum()
-        free = np.setdiff1d(np.arange(len(unit)), chosen)
-        pick = int(rng.choice(len(unit), p=far / total)) if total > 0 else int(rng.choice(free))
-        chosen.append(pick)
-        near = np.maximum(near, _cosine(unit, unit[pick], nonnegative))
-    return np.asarray(unit[chosen])
-
-
-def _cosine(unit: NDArray[np.float64], other: NDArray[np.float64], nonnegative: bool) -> NDArray[np.float64]:
-    cosine = unit @ other
-    return cosine if nonnegative else np.abs(cosine)
+    return _State(state.atoms, full, codes, state.partner)
 
 
 def _drop(problem: _Problem, state: _State, count: int) -> None:
-    """Drop the atoms that can best be spared.
-
-    What an atom puts in, ``a_ik d_k``, is lost but for its part in the span of the others: that loss ranks the atoms,
-    and keeps those that point where no other does. Of atoms that lie in one plane it spares none, so a tenth of
-    another cost is added: how much the objective rises when the others take over with codes of the sign allowed (an
-    elastic net of d_k on the others; cross terms with the residual left out). A mixture of two atoms is replaced at
-    hardly any cost, neither of the two is. The second cost alone found lower objectives and fewer true shapes.
-    """
     if count <= 0:
         return
-    codes = np.abs(state.codes.astype(np.float64))
-    first, second = codes.sum(0), (codes**2).sum(0)
-    gram = state.atoms @ state.atoms.T + 1e-9 * np.eye(len(state.atoms))
-    cost = 0.5 * second / np.diag(np.linalg.inv(gram))  # 1 / diag(G^-1): squared distance to the span of the others
-    for k in np.flatnonzero(second > 0):
-        others = np.delete(state.atoms, k, 0)
-        l1 = problem.l1 * first[k] / second[k]
-        mix = encode(state.atoms[k : k + 1], others, l1, nonnegative=problem.nonnegative, sweeps=100, tolerance=1e-4)
-        rest = state.atoms[k] - mix[0] @ others
-        rise = second[k] * (0.5 * rest @ rest + l1 * np.abs(mix).sum()) - problem.l1 * first[k]
-        cost[k] += _MIXTURE_WEIGHT * rise
-    keep = np.sort(np.argsort(cost, kind="stable")[count:])
+    if state.partner is not None and problem.parity is not None:
+        state.atoms, state.codes, state.partner = spare(
+            state.atoms, state.codes, state.partner, problem.parity, count, problem.l1, _MIXTURE_WEIGHT
+        )
+        return
+    keep = kept_atoms(state.atoms, state.codes, count, problem.l1, problem.nonnegative, _MIXTURE_WEIGHT)
     state.atoms = state.atoms[keep]
     state.codes = np.ascontiguousarray(state.codes[:, keep])
 
@@ -298,6 +294,8 @@ def _sums(problem: _Problem, codes: NDArray[np.floating]) -> tuple[NDArray[np.fl
 def _move_atoms(problem: _Problem, state: _State) -> NDArray[np.float64]:
     """Minimise over the atoms, one after another, within the unit ball; return their mean squared codes."""
     square, cross = _sums(problem, state.codes)
+    if state.partner is not None and problem.parity is not None:
+        square, cross = swapped_sums(square, cross, state.partner, problem.parity)
     used = np.diag(square) > _DEAD * problem.energy
     atoms = state.atoms if state.full is None else state.full
     if state.full is not None and problem.directions is not None:
@@ -308,6 +306,9 @@ def _move_atoms(problem: _Problem, state: _State) -> NDArray[np.float64]:
             if state.full is not None:
                 best = _shrink(best, problem.mu / square[j, j])
             atoms[j] = best / max(1.0, float(np.linalg.norm(best)))
+    if state.partner is not None and problem.parity is not None:
+        flip = problem.mirrored if state.full is not None and problem.mirrored is not None else problem.parity.__mul__
+        atoms[:] = (atoms + flip(atoms[state.partner])) / 2
     if state.full is None:
         # a shorter atom with larger codes says the same and pays more: the objective can only fall
         norm = np.linalg.norm(atoms, axis=1)
@@ -328,15 +329,26 @@ def _restart(problem: _Problem, state: _State, mean_square: NDArray[np.float64])
     left = problem.rows - state.codes @ state.atoms.astype(state.codes.dtype)
     energy = np.einsum("ij,ij->i", left, left, dtype=np.float64)
     count = 0
+    if state.partner is not None:
+        unused = unused[unused <= state.partner[unused]]  # partners are started together
     for j, row in zip(unused, np.argsort(-energy, kind="stable"), strict=False):
         if not energy[row] > 0:
             break
         atom = left[row].astype(np.float64) / np.sqrt(energy[row])
-        state.atoms[j] = atom
-        if state.full is not None and problem.directions is not None:
-            state.full[j] = atom @ problem.directions.astype(np.float64)
-        state.codes[:, j] = 0
-        count += 1
+        again = [(int(j), atom)]
+        if state.partner is not None and problem.parity is not None:
+            partner, image = int(state.partner[j]), atom * problem.parity
+            if partner == j:
+                both = atom + image
+                again = [(int(j), both / max(float(np.linalg.norm(both)), 1e-12))]
+            else:
+                again.append((partner, image))
+        for number, start in again:
+            state.atoms[number] = start
+            if state.full is not None and problem.directions is not None:
+                state.full[number] = start @ problem.directions.astype(np.float64)
+            state.codes[:, number] = 0
+            count += 1
     return count
 
 
@@ -353,7 +365,7 @@ def _shrink(atom: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
 def _finished(
     problem: _Problem, state: _State, directions: NDArray[np.floating] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
-    """Return atoms of unit norm by falling energy, and their codes; signed codes of an atom sum to 0 or more."""
+    """Return atoms of unit norm, and their codes; signed codes of an atom sum to 0 or more."""
     atoms = state.atoms if state.full is None else state.full
     norm = np.linalg.norm(atoms, axis=1)
     scale = np.where(norm > 0, norm, 1.0)
@@ -361,8 +373,6 @@ def _finished(
     if not problem.nonnegative:
         sign = np.where(codes.sum(0, dtype=np.float64) < 0, -1.0, 1.0)
         atoms, codes = atoms * sign[:, None], codes * sign.astype(codes.dtype)
-    order = np.argsort(-np.einsum("ij,ij->j", codes, codes, dtype=np.float64), kind="stable")
-    atoms, codes = atoms[order], np.ascontiguousarray(codes[:, order])
     if state.full is None and directions is not None:
         atoms = atoms @ directions.astype(np.float64)
     return atoms, codes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,12 +32,15 @@ class Reduction:
         Sum of squares of all rows.
     residual : float
         Part of it that the directions leave out.
+    part : (R,) int array
+        Which of the parts of columns each direction lies in.
     """
 
     directions: NDArray[np.float32]
     coordinates: NDArray[np.float32]
     energy: float
     residual: float
+    part: NDArray[np.int64]
 
     @property
     def singular_values(self) -> NDArray[np.float64]:
@@ -52,6 +55,7 @@ def reduce_rows(
     n_columns: int,
     rank: int,
     *,
+    parts: Sequence[int] | None = None,
     seed: int = 0,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
@@ -73,6 +77,9 @@ def reduce_rows(
         D.
     rank : int
         R; at most the number of rows and columns.
+    parts : sequence of int, optional
+        Numbers of columns, in order, that sum to D: each direction lies in one of them, as if rows had been taken
+        again with any part's sign turned, so that no two parts went together.
     seed : int
         Of the sketch.
     workers : int
@@ -86,11 +93,16 @@ def reduce_rows(
         If there are fewer rows or columns than `rank`, or a value is not finite.
     """
     n = sum(sizes)
-    if not 1 <= rank <= min(n, n_columns):
-        raise FitError(f"reduction: rank {rank} of {n} rows and {n_columns} columns; expected 1 to {min(n, n_columns)}")
-    width = min(rank + OVERSAMPLING, n, n_columns)
-    stride = max(1, n // max(_SKETCH_ROWS, 32 * width))
-    basis = np.random.default_rng(seed).standard_normal((n_columns, width), dtype=np.float32)
+    columns = [n_columns] if parts is None else list(parts)
+    most = sum(min(n, d) for d in columns)
+    if not 1 <= rank <= most or sum(columns) != n_columns:
+        raise FitError(f"reduction: rank {rank} of {n} rows and {n_columns} columns; expected 1 to {most}")
+    ends = np.cumsum(columns)
+    at = [slice(int(end) - d, int(end)) for end, d in zip(ends, columns, strict=True)]
+    widths = [min(rank + OVERSAMPLING, n, d) for d in columns]
+    stride = max(1, n // max(_SKETCH_ROWS, 32 * max(widths)))
+    rng = np.random.default_rng(seed)
+    bases = [rng.standard_normal((d, width), dtype=np.float32) for d, width in zip(columns, widths, strict=True)]
     done, total = 0, 3 * len(sizes)
 
     def tick() -> None:
@@ -101,43 +113,61 @@ def reduce_rows(
 
     with single_threaded_blas():
         for _ in range(2):
-            sketch = np.zeros((n_columns, width))
-            here = basis
+            sketches = [np.zeros(basis.shape) for basis in bases]
+            here = bases
 
-            def multiply(block: int, q: NDArray[np.float32] = here) -> NDArray[np.float32]:
+            def multiply(block: int, qs: list[NDArray[np.float32]] = here) -> list[NDArray[np.float32]]:
                 x = read(block, stride)
-                return np.asarray(x.T @ (x @ q))
+                return [x[:, own].T @ (x[:, own] @ q) for own, q in zip(at, qs, strict=True)]
 
-            for part in ordered_map(multiply, range(len(sizes)), workers):
-                sketch += part
+            for products in ordered_map(multiply, range(len(sizes)), workers):
+                for sketch, product in zip(sketches, products, strict=True):
+                    sketch += product
                 tick()
-            if not np.isfinite(sketch).all():
+            if not all(np.isfinite(sketch).all() for sketch in sketches):
                 raise FitError("reduction: rows hold values that are not finite")
-            basis = np.linalg.qr(sketch)[0].astype(np.float32)
+            bases = [np.linalg.qr(sketch)[0].astype(np.float32) for sketch in sketches]
 
-        def project(block: int) -> tuple[NDArray[np.float32], float]:
+        def project(block: int) -> tuple[list[NDArray[np.float32]], float]:
             x = read(block, 1)
-            return x @ basis, float(np.einsum("ij,ij->", x, x, dtype=np.float64))
+            energy = float(np.einsum("ij,ij->", x, x, dtype=np.float64))
+            return [x[:, own] @ basis for own, basis in zip(at, bases, strict=True)], energy
 
-        coordinates = np.empty((n, width), np.float32)
+        coordinates = [np.empty((n, width), np.float32) for width in widths]
         energy, start = 0.0, 0
-        for z, part_energy in ordered_map(project, range(len(sizes)), workers):
-            coordinates[start : start + len(z)] = z
+        for zs, part_energy in ordered_map(project, range(len(sizes)), workers):
+            for whole, z in zip(coordinates, zs, strict=True):
+                whole[start : start + len(z)] = z
             energy += part_energy
-            start += len(z)
+            start += len(zs[0])
             tick()
         if not np.isfinite(energy):
             raise FitError("reduction: rows hold values that are not finite")
-        axes = np.linalg.eigh(_gram(coordinates))[1][:, ::-1][:, :rank]
-        directions = np.ascontiguousarray((basis @ axes).T.astype(np.float32))
-        flip = _signs(directions)
-        directions *= flip[:, None]
-        turn = (axes * flip).astype(np.float32)
-        turned = np.empty((n, rank), np.float32)
-        for i in range(0, n, 8192):
-            turned[i : i + 8192] = coordinates[i : i + 8192] @ turn
+        directions, turned, part = _principal(bases, coordinates, at, rank)
     kept = float(np.einsum("ij,ij->", turned, turned, dtype=np.float64))
-    return Reduction(directions, turned, energy, max(0.0, energy - kept))
+    return Reduction(directions, turned, energy, max(0.0, energy - kept), part)
+
+
+def _principal(
+    bases: list[NDArray[np.float32]], coordinates: list[NDArray[np.float32]], at: list[slice], rank: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Turn each part to its principal axes; return the strongest of all, the rows along them, and their parts."""
+    found = [np.linalg.eigh(_gram(z)) for z in coordinates]
+    strength = np.concatenate([values[::-1] for values, _ in found])
+    owner = np.repeat(np.arange(len(at)), [len(values) for values, _ in found])
+    best = np.argsort(-strength, kind="stable")[:rank]
+    directions = np.zeros((len(best), at[-1].stop), np.float32)
+    turned = np.empty((len(coordinates[0]), len(best)), np.float32)
+    for number, (basis, z, own, (_, axes)) in enumerate(zip(bases, coordinates, at, found, strict=True)):
+        mine = np.flatnonzero(owner[best] == number)
+        axes = axes[:, ::-1][:, : len(mine)]
+        here = np.ascontiguousarray((basis @ axes).T.astype(np.float32))
+        flip = _signs(here) if len(here) else np.ones(0, np.float32)
+        directions[mine, own] = here * flip[:, None]
+        turn = (axes * flip).astype(np.float32)
+        for i in range(0, len(z), 8192):
+            turned[i : i + 8192, mine] = z[i : i + 8192] @ turn
+    return directions, turned, owner[best]
 
 
 def _gram(z: NDArray[np.float32]) -> NDArray[np.float64]:

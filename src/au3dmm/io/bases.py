@@ -4,7 +4,7 @@ Arrays: ``template`` (V, 3), ``faces`` (F, 3), ``components_id`` (K_id, V, 3), `
 ``stddev_id``, ``stddev_au``, ``landmark_face_index`` (68,), ``landmark_barycentric`` (68, 3), ``names_au`` (K_au,),
 and ``info``, a JSON text with the format version, hashes, kind, licence and provenance. Where the places of a dense
 detector's points are known, also ``dense_index`` (N,), ``dense_face_index`` (N,), ``dense_barycentric`` (N, 3) and
-``dense_spread_m`` (N,).
+``dense_spread_m`` (N,). Where the head has mirror partners, ``mirror_au`` (K_au, K_au).
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def write_bases(path: Path, bases: Bases) -> None:
             "landmark_barycentric": bases.embedding.barycentric.astype(np.float64),
             "names_au": np.array(bases.names_au, dtype=np.str_),
             **(dense_arrays(bases.dense) if bases.dense is not None else {}),
+            **({} if bases.mirror_au is None else {"mirror_au": bases.mirror_au.astype(np.float64)}),
             "info": np.array(json.dumps(info, sort_keys=True, ensure_ascii=False)),
         },
     )
@@ -123,6 +124,7 @@ def read_bases(path: str | Path) -> Bases:
                 names_au=names_au,
                 info=info,
                 dense=read_dense(arrays, info.get("dense")),
+                mirror_au=_mirror(arrays),
             )
     except SchemaError as err:
         raise SchemaError(f"{path}: {err}") from err
@@ -143,6 +145,16 @@ def _read_info(path: Path, array: np.ndarray[Any, Any]) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise SchemaError(f"{path}: info is a JSON {type(info).__name__}, expected an object")
     return info
+
+
+def _mirror(arrays: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any] | None:
+    """Return the mirror matrix, if there is one; its shape is checked by Bases."""
+    found = arrays.get("mirror_au")
+    if found is None:
+        return None
+    if found.ndim != 2 or found.dtype.kind not in "fiu":
+        raise SchemaError(f"mirror_au is {found.dtype} {found.shape}, expected numbers in 2 dimensions")
+    return found.astype(np.float64)
 
 
 def _texts(path: Path, name: str, array: np.ndarray[Any, Any]) -> list[str]:
@@ -181,7 +193,13 @@ def basis_metadata(path: Path, bases: Bases) -> dict[str, Any]:
         "names_au": list(bases.names_au),
         "action_units": _action_units(bases),
         "licence": bases.info.get("licence"),
+        **({} if bases.mirror_au is None else {"mirror_au": _entries(bases.mirror_au)}),
     }
+
+
+def _entries(matrix: np.ndarray[Any, Any]) -> list[list[float]]:
+    """Return the entries of a matrix that are not 0, as row, column, value to seven digits."""
+    return [[int(i), int(j), float(f"{matrix[i, j]:.7g}")] for i, j in zip(*np.nonzero(matrix), strict=True)]
 
 
 def _action_units(bases: Bases) -> list[list[str]] | None:

@@ -155,6 +155,7 @@ def _facts(basis: dict[str, Any]) -> list[tuple[str, str]]:
         ("coherence at the landmarks, largest |cos|", _plain(landmarks["max"])),
         ("coherence at the landmarks, mean |cos|", _plain(landmarks["mean"])),
         ("condition number at the landmarks", condition),
+        ("left of mirrored components", _percent(basis["mirror_error"])),
     ]
 
 

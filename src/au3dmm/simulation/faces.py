@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from au3dmm.core.landmarks import JAW, eye_distance, landmark_positions
 from au3dmm.errors import SchemaError
@@ -89,6 +90,8 @@ class FaceFamily:
         Landmarks on the jaw's contour.
     n_landmarks, n_metric, n_model : int
         See above.
+    opposite : tuple of (n_model, 3), (M, n_model, 3) and (E, n_model, 3) arrays
+        Points, identity and expressions at the mirror partners of the first `n_model` points, m.
     """
 
     name: str
@@ -102,6 +105,7 @@ class FaceFamily:
     n_landmarks: int
     n_metric: int
     n_model: int
+    opposite: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
     @property
     def metric(self) -> slice:
@@ -232,8 +236,22 @@ def _family(
     if empty:
         raise SchemaError(f"{name}: no expression for {', '.join(empty)}; found {', '.join(names)}")
     n_model = len(taken) + len(extra)
+    partners = cKDTree(head).query(head[chosen[:n_model]] * [-1, 1, 1])[1]  # these heads are symmetric
+    there = [np.asarray(a, np.float64) for a in at(partners)]
+    opposite = (there[0], there[1], there[2])
     return FaceFamily(
-        name, fingerprint, points, identity, expressions, names, made, contour, len(dense), len(metric), n_model
+        name,
+        fingerprint,
+        points,
+        identity,
+        expressions,
+        names,
+        made,
+        contour,
+        len(dense),
+        len(metric),
+        n_model,
+        opposite,
     )
 
 

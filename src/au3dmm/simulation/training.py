@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.config import BasesParams
-from au3dmm.core import dictionary, neutrals, pca, reduction, registration, sparse_codes
+from au3dmm.core import (
+    atom_search,
+    dictionary,
+    mirror,
+    mirrored_atoms,
+    neutrals,
+    offset_space,
+    pca,
+    reduction,
+    registration,
+    sparse_codes,
+)
 from au3dmm.errors import SchemaError
 from au3dmm.io.atomic import atomic_path
 from au3dmm.io.bases import read_npz
@@ -31,7 +43,20 @@ _STRIDE = 4  # actors are scanned at 60 frames/s, every fourth frame is used
 _SMOOTH_M, _WHITE_M = 1e-4, 5e-5
 _NOISE_FIELDS = 40
 _BLOCK = 2000
-_LEARNS: tuple[ModuleType, ...] = (dictionary, neutrals, pca, reduction, registration, sparse_codes)
+_LEARNS: tuple[ModuleType, ...] = (
+    *(
+        atom_search,
+        dictionary,
+        mirror,
+        mirrored_atoms,
+        neutrals,
+        offset_space,
+        pca,
+        reduction,
+        registration,
+        sparse_codes,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -131,65 +156,98 @@ def _read(path: Path, family: FaceFamily) -> LearntBasis | None:
 
 
 def _learn(family: FaceFamily, params: BasesParams, frames: int) -> LearntBasis:
-    heads, offsets, owner = perform(family, frames)
+    v = family.n_model
+    partner = None
+    if params.mirrored:
+        partner = np.concatenate([np.arange(v, 2 * v), np.arange(v)])
+    heads, offsets, owner = perform(family, frames, both_sides=params.mirrored)
+    actors = len(heads)
+    if partner is not None:
+        heads = np.concatenate([heads, mirror.mirror_offsets(heads, partner)])
     registered, rotation, _ = neutrals.register_neutrals(heads, heads.mean(0))
-    for actor, turn in enumerate(rotation):
+    for actor, turn in enumerate(rotation[:actors]):
         mine = owner == actor
         offsets[mine] = (offsets[mine].reshape(-1, 3) @ turn.T.astype(np.float32)).reshape(int(mine.sum()), -1)
     identity = pca.fit_pca(registered.reshape(len(registered), -1))
+    n_id = min(len(identity.stddev), actors - 1)
+    template = identity.mean.reshape(-1, 3)
+    weights = offset_space.eyelid_weights(template, template[:68], params.eyelid_weight)
+    if partner is not None:
+        weights = (weights + weights[partner]) / 2
+    space = offset_space.OffsetSpace(np.sqrt(weights).astype(np.float32), partner)
     cuts = [(i, min(i + _BLOCK, frames)) for i in range(0, frames, _BLOCK)]
     k = params.k_au[0]
-    reduced = reduction.reduce_rows(
+    reduced = offset_space.reduce_offsets(
         lambda block, stride: offsets[cuts[block][0] : cuts[block][1] : stride],
         [b - a for a, b in cuts],
-        offsets.shape[1],
+        space,
         min(max(params.rank, 2 * k), *offsets.shape),
         seed=params.seed,
     )
-    learnt = dictionary.learn_dictionary(
-        reduced.coordinates,
-        k,
-        params.l1 * float(np.sqrt(reduced.energy / frames)),
-        params.l2,
-        nonnegative=params.codes == "nonnegative",
-        epochs=params.epochs,
-        overcomplete=params.overcomplete,
-        seed=params.seed,
-        directions=reduced.directions,
+    learnt = offset_space.plain_dictionary(
+        dictionary.learn_dictionary(
+            reduced.coordinates,
+            k,
+            params.l1 * reduced.rms,
+            params.l2,
+            nonnegative=params.codes == "nonnegative",
+            epochs=params.epochs,
+            overcomplete=params.overcomplete,
+            seed=params.seed,
+            directions=reduced.directions,
+            parity=reduced.parity,
+        ),
+        space,
     )
     stddev = np.sqrt(learnt.energy / frames)
     # what is kept is in float32, so that a basis that was read is the one that was learnt
     units = (learnt.atoms * stddev[:, None]).astype(np.float32).astype(np.float64)
     return LearntBasis(
-        identity.mean.reshape(-1, 3),
-        (identity.directions * identity.stddev[:, None]).reshape(len(identity.stddev), -1, 3),
-        units.reshape(k, -1, 3),
+        template[:v],
+        (identity.directions * identity.stddev[:, None])[:n_id].reshape(n_id, -1, 3)[:, :v],
+        units.reshape(k, -1, 3)[:, :v],
         family.n_landmarks,
         family.n_metric,
     )
 
 
+def _both_sides(family: FaceFamily) -> FaceFamily:
+    """Return the family with the mirror partners of the points that bases are learnt from after them."""
+    v = family.n_model
+    points, identity, expressions = family.opposite
+    return dataclasses.replace(
+        family,
+        points=np.concatenate([family.points[:v], points]),
+        identity=np.concatenate([family.identity[:, :v], identity], axis=1),
+        expressions=np.concatenate([family.expressions[:, :v], expressions], axis=1),
+    )
+
+
 def perform(
-    family: FaceFamily, frames: int, seed: int = TRAINING_SEED
+    family: FaceFamily, frames: int, seed: int = TRAINING_SEED, *, both_sides: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.int64]]:
     """Let 22 actors speak and perform, and scan them.
 
     Twelve mostly speak; the others show one to three gestures per take, sometimes on one side only. On the scans lie
-    0.1 mm of smooth and 0.05 mm of white noise.
+    0.1 mm of smooth and 0.05 mm of white noise. With `both_sides` the same actors do the same, and the mirror partners
+    of all points are scanned, too.
 
     Returns
     -------
     heads : (22, P, 3) array
-        Neutral heads, m; P are the points without the contour's paths.
+        Neutral heads, m; P are the points without the contour's paths, and perhaps their partners after them.
     offsets : (frames, 3 P) float32 array
         m
     owner : (frames,) int array
         Whose.
     """
-    rng = np.random.default_rng([seed, 0])
-    v, e = family.n_model, len(family.names)
+    rng, more = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
+    scanned, e = family.n_model, len(family.names)
+    family = _both_sides(family) if both_sides else family
+    v = 2 * scanned if both_sides else scanned
     heads = np.stack([draw_neutral(family, rng)[:v] for _ in range(_ACTORS)])
-    heads += rng.standard_normal(heads.shape) * _SMOOTH_M / np.sqrt(3)
+    heads[:, :scanned] += rng.standard_normal((_ACTORS, scanned, 3)) * _SMOOTH_M / np.sqrt(3)
+    heads[:, scanned:] += more.standard_normal((_ACTORS, v - scanned, 3)) * _SMOOTH_M / np.sqrt(3)
     acts = [draw_expressions(family, rng)[:, :v].reshape(e, -1).astype(np.float32) for _ in range(_ACTORS)]
     fields = [
         np.stack([smooth_field(family, rng, 8, 0.02)[:v] for _ in range(3)], 1).ravel() for _ in range(_NOISE_FIELDS)
@@ -209,7 +267,8 @@ def perform(
         part = offsets[start : start + m]
         np.matmul(shown, acts[actor], out=part)
         part += rng.standard_normal((m, len(noise)), dtype=np.float32) @ noise
-        part += np.float32(_WHITE_M) * rng.standard_normal((m, 3 * v), dtype=np.float32)
+        part[:, : 3 * scanned] += np.float32(_WHITE_M) * rng.standard_normal((m, 3 * scanned), dtype=np.float32)
+        part[:, 3 * scanned :] += np.float32(_WHITE_M) * more.standard_normal((m, 3 * (v - scanned)), dtype=np.float32)
         owner[start : start + m] = actor
         start, take = start + m, take + 1
     return heads, offsets, owner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +16,16 @@ from au3dmm.core.basis import Bases
 from au3dmm.core.dictionary import Dictionary, learn_dictionary
 from au3dmm.core.landmarks import LandmarkEmbedding, landmark_positions
 from au3dmm.core.meaning import component_names, describe_components
+from au3dmm.core.mirror import mirror_matrix, mirror_offsets, mirror_partners
+from au3dmm.core.offset_space import (
+    OffsetSpace,
+    ReducedOffsets,
+    eyelid_weights,
+    plain_dictionary,
+    reduce_offsets,
+    unexplained,
+)
 from au3dmm.core.pca import Pca, fit_pca
-from au3dmm.core.reduction import Reduction, reduce_rows
 from au3dmm.errors import ConfigError, FitError, SchemaError
 from au3dmm.io.bases import write_bases
 from au3dmm.io.corpora.base import Corpus
@@ -26,11 +35,15 @@ from au3dmm.stages.bases_rows import OffsetRows, offset_rows
 
 READS = ("corpora",)
 WRITES = ("bases",)
-VERSION = 1
+VERSION = 2
 
 K_ID_MOST = 22  # what FACEMORPHIC uses
 _STILL_M = 1e-6
 _RANK_TOLERANCE = 1e-5  # of the strongest direction; rows are float32
+_LOPSIDED = (
+    "the head's vertices have no mirror partners: nothing is learnt from mirrored heads, and alpha of a flipped"
+    " picture is not known"
+)
 _ROUND_M = 1e-8  # components are rounded to this, m: a hundred times below a scanner's noise
 
 log = logging.getLogger(__name__)
@@ -90,31 +103,44 @@ def run(
     say = progress or (lambda step, done, total: None)
     first = corpora[0]
     check_landmarks(some_head(first), faces, embedding, f"corpus {first.name}")
-    rows = offset_rows(corpora, reference, params.neutral, workers, functools.partial(say, "register"))
+    rows = offset_rows(
+        corpora,
+        reference,
+        params.neutral,
+        workers,
+        functools.partial(say, "register"),
+        partners=functools.partial(_partners, faces, embedding) if params.mirrored else None,
+    )
+    if params.mirrored and rows.partner is None:
+        rows = dataclasses.replace(rows, warnings=(*rows.warnings, _LOPSIDED))
     for subject, head in zip(rows.subjects, rows.neutrals, strict=True):
         check_landmarks(head, faces, embedding, f"the neutral head of {subject}, registered,")
     for text in rows.warnings:
         log.warning("%s", text)
     identity = _identity(rows, params)
-    reduction = _reduce(rows, params, workers, functools.partial(say, "reduce"))
-    vertices = rows.n_columns // 3
-    scale = float(np.sqrt(reduction.energy / rows.n_rows))
     template = identity.mean.reshape(-1, 3)
     landmarks = landmark_positions(template, faces, embedding)
+    # the matrix can be had without learning from mirrored rows
+    partner = rows.partner if params.mirrored else mirror_partners(template, faces, landmarks)
+    space = _space(rows, params, template, landmarks)
+    reduced = _reduce(rows, params, space, workers, functools.partial(say, "reduce"))
+    vertices = rows.n_columns // 3
     common = {
         **corpora_info(rows),
         "is_flame_topology": is_flame_topology,
         "stage_version": VERSION,
         "fingerprint": fingerprint,
         "params": params.model_dump(mode="json"),
-        "rank": len(reduction.directions),
-        "truncation_rms_mm": 1e3 * float(np.sqrt(reduction.residual / rows.n_rows / vertices)),
+        "rank": len(reduced.directions),
+        "mirrored": rows.partner is not None,
+        "truncation_rms_mm": 1e3 * float(np.sqrt(reduced.truncated / rows.n_rows / vertices)),
         "k_id": len(identity.stddev),
         "variance_explained_id": rounded(identity.explained),
     }
     made = {}
     for k, path in outputs.items():
-        learnt = _learn(reduction, k, params, scale, workers, functools.partial(say, f"learn K={k}"))
+        weighted = _learn(reduced, k, params, workers, functools.partial(say, f"learn K={k}"))
+        learnt = plain_dictionary(weighted, reduced.space)
         stddev = np.sqrt(learnt.energy / rows.n_rows)
         unused = int((stddev <= _RANK_TOLERANCE * stddev[0]).sum())
         if unused == k:
@@ -132,7 +158,8 @@ def run(
         names = component_names(meanings)
         if learnt.restarted:
             log.info("bases K=%d: atoms that no frame used were started again %d times", k, learnt.restarted)
-        left = _residual(reduction, learnt)
+        left = unexplained(reduced, learnt)
+        mirror = None if partner is None else mirror_matrix(components, partner, nonnegative=not signed)
         repeats = repeated(learnt, names)
         for text in repeats:
             log.warning("%s", text)
@@ -147,10 +174,12 @@ def run(
             names_au=names,
             info={
                 **common,
-                **learning_info(learnt, params, reduction.energy, left, vertices),
+                **learning_info(learnt, weighted, params, reduced, left, vertices),
                 "warnings": [*rows.warnings, *repeats],
                 "components": component_info(rows, learnt, stddev, meanings, names),
+                **({} if mirror is None else {"mirror_error": float(f"{mirror[1]:.7g}")}),
             },
+            mirror_au=None if mirror is None else mirror[0],
         )
         write_bases(path, made[k])
         log.info("bases K=%d: %.1f %% of the motion explained", k, 100 * made[k].info["variance_explained_au"])
@@ -161,78 +190,85 @@ def _identity(rows: OffsetRows, params: BasesParams) -> Pca:
     n = len(rows.subjects)
     if n < 2:
         raise SchemaError(f"identity: {n} subject in the corpus; expected at least 2: n subjects give n - 1 components")
-    pca = fit_pca(rows.neutrals.reshape(n, -1))
+    heads = rows.neutrals
+    if rows.partner is not None:
+        heads = np.concatenate([heads, mirror_offsets(heads, rows.partner)])
+    pca = fit_pca(heads.reshape(len(heads), -1))
     found = len(pca.stddev)
+    also = "" if rows.partner is None else ", mirrored, too,"
     if params.k_id > found:
         raise ConfigError(
-            f"identity: {params.k_id} components asked for, but {n} subjects give {found}; ask for fewer (--k-id)"
+            f"identity: {params.k_id} components asked for, but {n} subjects{also} give {found}; ask for fewer (--k-id)"
         )
     k = params.k_id or K_ID_MOST
     return Pca(pca.mean, pca.directions[:k], pca.stddev[:k], pca.explained[:k])
 
 
-def _reduce(rows: OffsetRows, params: BasesParams, workers: int, progress: Callable[[int, int], None]) -> Reduction:
+def _partners(
+    faces: NDArray[np.int32], embedding: LandmarkEmbedding, head: NDArray[np.float64]
+) -> NDArray[np.int64] | None:
+    return mirror_partners(head, faces, landmark_positions(head, faces, embedding))
+
+
+def _space(
+    rows: OffsetRows, params: BasesParams, template: NDArray[np.float64], landmarks: NDArray[np.float64]
+) -> OffsetSpace:
+    # principal components are those of the offsets as they are
+    weights = eyelid_weights(template, landmarks, 1.0 if params.method == "pca" else params.eyelid_weight)
+    if rows.partner is not None:
+        weights = (weights + weights[rows.partner]) / 2
+    return OffsetSpace(np.sqrt(weights).astype(np.float32), rows.partner)
+
+
+def _reduce(
+    rows: OffsetRows, params: BasesParams, space: OffsetSpace, workers: int, progress: Callable[[int, int], None]
+) -> ReducedOffsets:
     k = max(params.k_au)
     most = min(rows.n_rows, rows.n_columns)
     if k > most:
         raise ConfigError(f"bases: {k} AU components of {rows.n_rows} frames; ask for at most {most} (--k-au)")
     rank = min(max(params.rank, 2 * k), most)
     try:
-        reduction = reduce_rows(
-            rows.read, rows.sizes, rows.n_columns, rank, seed=params.seed, workers=workers, progress=progress
+        reduced = reduce_offsets(
+            rows.read, rows.sizes, space, rank, seed=params.seed, workers=workers, progress=progress
         )
     except FitError as err:
         if "not finite" in str(err):
             raise SchemaError(f"{rows.first_bad()} holds vertices that are not finite; mend or remove it") from err
         raise
-    if not np.sqrt(reduction.energy / rows.n_rows / (rows.n_columns // 3)) > _STILL_M:
+    if not np.sqrt(reduced.energy / rows.n_rows / (rows.n_columns // 3)) > _STILL_M:
         name = rows.corpora[0].name
         raise SchemaError(f"corpus {name}: no frame differs from its neutral head; nothing can be learnt")
-    strength = reduction.singular_values
+    strength = reduced.singular_values
     supported = int((strength > _RANK_TOLERANCE * strength[0]).sum())
     if k > supported:
         raise ConfigError(
             f"bases: {k} AU components asked for, but the corpus moves in {supported} independent ways; ask for fewer"
             " (--k-au)"
         )
-    return reduction
+    return reduced
 
 
 def _learn(
-    reduction: Reduction,
-    k: int,
-    params: BasesParams,
-    scale: float,
-    workers: int,
-    progress: Callable[[int, int], None],
+    reduced: ReducedOffsets, k: int, params: BasesParams, workers: int, progress: Callable[[int, int], None]
 ) -> Dictionary:
     if params.method == "pca":
-        codes = reduction.coordinates[:, :k]
+        codes = reduced.coordinates[:, :k]
         sign = np.where(codes.sum(0, dtype=np.float64) < 0, -1.0, 1.0)
-        return Dictionary(reduction.directions[:k].astype(np.float64) * sign[:, None], codes * sign, (), 0)
+        return Dictionary(reduced.directions[:k].astype(np.float64) * sign[:, None], codes * sign, (), 0)
     return learn_dictionary(
-        reduction.coordinates,
+        reduced.coordinates,
         k,
-        params.l1 * scale,
+        params.l1 * reduced.rms,
         params.l2,
         nonnegative=params.codes == "nonnegative",
         epochs=params.epochs,
         overcomplete=params.overcomplete,
         seed=params.seed,
         workers=workers,
-        directions=reduction.directions,
+        directions=reduced.directions,
         locality=params.locality if params.method == "localised" else 0.0,
+        parity=reduced.parity,
+        mirrored=None if reduced.parity is None else reduced.space.mirrored,
         progress=progress,
     )
-
-
-def _residual(reduction: Reduction, learnt: Dictionary) -> float:
-    """Return the sum of squares that the codes leave of all offsets, m^2."""
-    inside = learnt.atoms @ reduction.directions.T.astype(np.float64)
-    gram = learnt.atoms @ learnt.atoms.T
-    total = reduction.energy
-    for i in range(0, len(learnt.codes), 8192):
-        a = learnt.codes[i : i + 8192].astype(np.float64)
-        z = reduction.coordinates[i : i + 8192].astype(np.float64)
-        total += float(np.einsum("ij,ij->", a @ gram, a) - 2 * np.einsum("ij,ij->", a @ inside, z))
-    return max(0.0, total)

@@ -12,6 +12,7 @@ import au3dmm
 from au3dmm.config import BasesParams
 from au3dmm.core.dictionary import Dictionary
 from au3dmm.core.meaning import Association, Meaning, associate
+from au3dmm.core.offset_space import ReducedOffsets
 from au3dmm.stages.bases_rows import OffsetRows
 
 _TAKES_LEAST = 4  # tagged sequences; of fewer, nothing can be told
@@ -39,38 +40,38 @@ def corpora_info(rows: OffsetRows) -> dict[str, Any]:
     }
 
 
-def learning_info(learnt: Dictionary, params: BasesParams, energy: float, left: float, vertices: int) -> dict[str, Any]:
+def learning_info(
+    learnt: Dictionary, weighted: Dictionary, params: BasesParams, reduced: ReducedOffsets, left: float, vertices: int
+) -> dict[str, Any]:
     """Return how the AU components were learnt, and how well they explain the offsets.
 
     Parameters
     ----------
-    learnt : Dictionary
-        Atoms and codes.
+    learnt, weighted : Dictionary
+        Atoms and codes as they are, and among weighted offsets.
     params : BasesParams
         Values of ``[bases]``.
-    energy, left : float
-        Sum of squares of all offsets, and of what the codes leave of them, m^2.
+    reduced : ReducedOffsets
+        What they were learnt from.
+    left : float
+        Sum of squares of what the codes leave of all offsets, m^2.
     vertices : int
         V.
     """
     k, frames = len(learnt.atoms), len(learnt.codes)
-    mean_square = energy / frames
+    mean_square = reduced.energy / frames
     dictionary = params.method != "pca"
     return {
         "method": params.method,
         "codes": params.codes if dictionary else "signed",
         "k_au": k,
         "seed": params.seed,
-        **(
-            {"l1": params.l1 * float(np.sqrt(mean_square)), "l2": params.l2, "epochs": params.epochs}
-            if dictionary
-            else {}
-        ),
-        "objective": rounded(np.array(learnt.objective) / mean_square),
+        **({"l1": params.l1 * reduced.rms, "l2": params.l2, "epochs": params.epochs} if dictionary else {}),
+        "objective": rounded(np.array(weighted.objective) / (reduced.weighted / frames)),
         "restarted": learnt.restarted,
         "rms_offset_mm": 1e3 * float(np.sqrt(mean_square / vertices)),
         "residual_rms_mm": 1e3 * float(np.sqrt(left / frames / vertices)),
-        "variance_explained_au": 1 - left / energy,
+        "variance_explained_au": 1 - left / reduced.energy,
         "sparsity": float((learnt.codes == 0).mean()),
     }
 

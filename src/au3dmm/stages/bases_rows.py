@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.core.mirror import mirror_offsets, symmetric_head
 from au3dmm.core.neutrals import find_medoid, register_neutrals, suspects
 from au3dmm.core.offsets import frame_offsets
 from au3dmm.core.registration import register_frames
@@ -21,6 +22,7 @@ _REGISTER_VERTICES, _REGISTER_BYTES = 1500, 16 << 20
 _PROBE_FRAMES = 120
 _STILL_HEAD_M = 2e-3
 Progress = Callable[[int, int], None]
+FindPartners = Callable[[NDArray[np.float64]], NDArray[np.int64] | None]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class OffsetRows:
     rotation, translation : (N, 3, 3) and (N, 3) float64 arrays
         Brings each frame onto its subject's neutral head, m.
     warnings : tuple of str
-        Neutrals that do not look neutral.
+        Neutrals that do not look neutral, and a head without mirror partners.
+    partner : (V,) int64 array, optional
+        Mirror partner of each vertex; the mirror plane of the neutrals' mean is x = const.
     """
 
     corpora: Sequence[Corpus]
@@ -81,6 +85,7 @@ class OffsetRows:
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
     warnings: tuple[str, ...]
+    partner: NDArray[np.int64] | None = None
 
     @property
     def sizes(self) -> list[int]:
@@ -133,6 +138,8 @@ def offset_rows(
     neutral: str,
     workers: int,
     progress: Progress | None = None,
+    *,
+    partners: FindPartners | None = None,
 ) -> OffsetRows:
     """Find neutrals, register what still holds head motion, and lay out the rows.
 
@@ -148,6 +155,8 @@ def offset_rows(
         Threads.
     progress : callable, optional
         Told (frames registered, frames to register).
+    partners : callable, optional
+        Finds the mirror partners of a head's vertices, or None. With it, neutrals are registered to a symmetric mean.
 
     Raises
     ------
@@ -168,6 +177,12 @@ def offset_rows(
     target = stack.mean(0) if reference is None else np.asarray(reference, np.float64)
     try:
         registered, rotation, translation = register_neutrals(stack, target)
+        partner = None if partners is None else partners(registered.mean(0))
+        if partner is not None:
+            target = symmetric_head(registered.mean(0), partner)
+            both = np.concatenate([stack, mirror_offsets(stack, partner)])
+            found = register_neutrals(both, target)
+            registered, rotation, translation = (values[: len(stack)] for values in found)
     except FitError as err:
         raise SchemaError(f"corpus {corpora[0].name}: the neutral heads cannot be registered: {err}") from err
     blocks, takes = _lay_out(corpora, subjects)
@@ -185,6 +200,7 @@ def offset_rows(
         rotation=rotation[owner],
         translation=translation[owner],
         warnings=(),
+        partner=partner,
     )
     if any(corpus.posed for corpus in corpora):
         rows = _register(rows, workers, progress)
