@@ -83,6 +83,9 @@ def build_tables(n=6, lost=(2,)):
         *(vector_array(np.zeros((1, 204))), vector_array(np.zeros((1, 204)))),
         pa.ListArray.from_arrays([0, 1], frame).cast(tables.identity_schema(2).field("neutral_frames").type),
         *(pa.array([1.0], pa.float32()), pa.array([0.01], pa.float32())),
+        *(word_array(["good"]), pa.array([0.9], pa.float32()), flags(1), pa.array([6], pa.int32())),
+        *(pa.array([1], pa.int32()), pa.array([2.0], pa.float32()), pa.array([0.1], pa.float32())),
+        pa.array([None], pa.float32()),
     ]
     score = scalar_array(np.ones(n), ok, pa.float32())
     coefficients = [

@@ -116,7 +116,7 @@ class IdentityParams(_PresetParams):
     )
     neutral_share: float = Field(0.3, gt=0, le=1, description="Share of frames of lowest energy taken.")
     neutral_frames_max: int = Field(90, ge=1, description="At most this many, spread evenly.")
-    neutral_passes: int = Field(2, ge=1, le=5, description="Times the neutral frames are chosen again.")
+    neutral_passes: int = Field(1, ge=1, le=5, description="Times the neutral frames are chosen again.")
     sigma_id_px: float = Field(0.3, gt=0, description="Landmark noise of the mean neutral, at 144 px eyes.")
     sigma_offset_m: float = Field(0.002, ge=0, description="Personal offset per landmark, m; 0 = none.")
     alternations: int = Field(3, ge=1, le=20, description="Camera and shape in turn, this many times.")

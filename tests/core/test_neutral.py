@@ -9,7 +9,7 @@ from faces import make_face, random_rotations, see_orthographic
 
 OPTIONS = {
     "sigma_id_px": 0.3, "sigma_offset_m": 0.002, "alternations": 3, "sigma_px": 0.7, "l1": 2.0,
-    "share": 0.3, "frames_max": 90, "passes": 2,
+    "share": 0.3, "frames_max": 90, "passes": 1,
 }  # fmt: skip
 CAMERA = CameraSettings("scaled_orthographic", 0, 600.0)
 
@@ -54,3 +54,31 @@ def test_no_frames_at_all_are_refused():
             np.zeros((0, 68, 2)), np.zeros(0, np.int64), face.template, face.components_id, face.components_au,
             np.ones(68), CAMERA, **OPTIONS,
         )  # fmt: skip
+
+
+def test_a_recording_that_begins_active_is_read_as_well_as_one_that_does_not():
+    face = make_face(0)
+    rng = np.random.default_rng(2)
+    alpha = np.zeros((90, 12))
+    alpha[:35, 4] = alpha[80:, 4] = 5.0  # the first frames, and half of all, are not neutral
+    neutral = deform(face.template, face.components_id, rng.normal(size=8))
+    seen = see_orthographic(
+        deform(neutral, face.components_au, alpha), random_rotations(rng, 90), 1600.0, np.zeros((90, 2))
+    )
+    seen = seen + rng.normal(size=seen.shape) * 0.5
+    found = find_neutral(
+        seen, np.array([0]), face.template, face.components_id, face.components_au, np.ones(68), CAMERA, **OPTIONS
+    )
+    assert (alpha[found.frames, 4] == 0).all()
+    assert found.starts_active
+
+
+def test_more_frames_than_can_be_used_are_not_looked_at():
+    face, _, _, seen = recordings(False)
+    found = find_neutral(
+        np.concatenate([seen] * 3), np.arange(6) * 120, face.template, face.components_id, face.components_au,
+        np.ones(68), CAMERA, **{**OPTIONS, "frames_max": 30},
+    )  # fmt: skip
+    assert len(found.looked_at) == len(found.looked_at_mm) == 100
+    assert len(found.frames) == 30
+    assert set(found.frames) <= set(found.looked_at)

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from au3dmm.core.coverage import LEVELS
+from au3dmm.io.neutral_faces import NeutralRow
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import IndexRow
 from au3dmm.report.dataset_card import dataset_card
@@ -152,3 +153,21 @@ def test_the_check_of_the_uncertainty_is_drawn_with_what_it_does_not_show():
     for words in ("300 lively frames", "It does not show what the face model", "c01_&lt;lid&gt;.", "4 and 7 %"):
         assert words in section
     assert "Does the stated uncertainty hold?" not in page()
+
+
+NEUTRAL = [
+    NeutralRow("S1", "", "poor", 0.12, ("one_frame", "expression"), 1, 1, 1, 2, 2.61, True),
+    NeutralRow("S<3>", "S3_a", "good", 0.9, (), 90, 300, 1, 1, None, False),
+]
+
+
+def test_neutral_faces_are_listed_with_what_speaks_against_them():
+    text = dataset_page(ROWS, METADATA, FAILURES, again="again", neutral=NEUTRAL)
+    assert "Neutral faces: 1 of 2 doubtful" in text
+    assert "one frame, expression" in text
+    assert "poor, two people?" in text
+    assert "S&lt;3&gt;" in text
+    checker = Checker()
+    checker.feed(text)
+    assert checker.open == []
+    assert "Neutral faces" not in page(), "nothing is said where nothing is known"

@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from au3dmm.config import FitParams, IdentityParams
 from au3dmm.core.basis import deform
-from au3dmm.errors import FitError, SchemaError
+from au3dmm.errors import FitError, SchemaError, SessionError
 from au3dmm.io.bases import write_bases
 from au3dmm.io.tables import read_metadata, read_table, vector_array, vectors, write_table
 from au3dmm.stages import fit, identity
@@ -337,3 +337,103 @@ def test_the_metadata_tell_how_planted_codes_were_found_again_and_what_landmarks
     for kind in ("independent", "shared"):
         assert check[kind]["within"] == sorted(check[kind]["within"])
         assert check[kind]["within"][two] >= 0.95 * check[kind]["shown"] > 0
+
+
+def shown(folder, session_id, rows, neutral_seed=5, repeat=1):
+    """A recording that has only these frames of the planted one; `neutral_seed` is who it shows."""
+    clip = another(folder, session_id, n=120, lost=(), noise_px=0.5)
+    table = read_table(clip.landmarks, "landmarks")
+    metadata = read_metadata(clip.landmarks)
+    points = vectors(table, "landmarks_px")[0].reshape(-1, 68, 3)
+    if neutral_seed != 5:
+        bases = small_bases()
+        difference = deform(
+            np.zeros((68, 3)), bases.components_id, np.random.default_rng(neutral_seed).normal(size=bases.k_id) * 1.5
+        )
+        points[..., :2] += 1000 * difference[:, :2] * [1, -1]
+    points = np.repeat(points[list(rows)], repeat, axis=0)
+    chosen = table.take(np.repeat(list(rows), repeat))
+    n = len(points)
+    for name, column in (
+        ("landmarks_px", vector_array(points)),
+        ("frame_index", pa.array(np.arange(n), pa.int32())),
+        ("t_rgb_us", pa.array(np.arange(n, dtype=np.int64) * 33_333)),
+    ):
+        place = chosen.schema.get_field_index(name)
+        chosen = chosen.set_column(place, chosen.schema.field(place), column)
+    write_table(clip.landmarks, "landmarks", chosen, metadata)
+    return clip
+
+
+def test_a_subject_of_one_frame_gets_a_face_a_doubt_and_a_warning(tmp_path):
+    table, summary = pooled(shown(tmp_path / "a", "s01", [60]), [], tmp_path)
+    assert table["neutral_trust"].to_pylist() == ["poor"]
+    assert table["neutral_doubts"].to_pylist()[0][0] == "one_frame"
+    assert table["flags"].to_pylist() == [["neutral_doubtful"]]
+    assert len(summary["warnings"]) == 1
+    assert "it comes from a single frame" in summary["warnings"][0]
+    assert "record a second of resting face, or pool this person's recordings" in summary["warnings"][0]
+
+
+def test_a_still_picture_is_called_one(tmp_path):
+    table, summary = pooled(shown(tmp_path / "a", "s01", [40], repeat=50), [], tmp_path)
+    assert table["neutral_doubts"].to_pylist()[0][0] == "still_picture"
+    assert "all frames are the same picture" in summary["warnings"][0]
+    assert summary["neutral"]["confidence"] < 0.25
+
+
+def test_landmarks_that_are_all_equal_are_those_of_no_face(tmp_path):
+    clip = shown(tmp_path / "a", "s01", range(20))
+    table = read_table(clip.landmarks, "landmarks")
+    place = table.schema.get_field_index("landmarks_px")
+    table = table.set_column(place, table.schema.field(place), vector_array(np.full((20, 204), 7.0)))
+    write_table(clip.landmarks, "landmarks", table, read_metadata(clip.landmarks))
+    with pytest.raises(FitError, match="landmarks in 20 of 20 frames, but those of no face"):
+        pooled(clip, [], tmp_path)
+
+
+def test_two_people_under_one_subject_are_flagged_and_named(tmp_path):
+    clips = [shown(tmp_path / f"c{i}", f"s0{i}", range(100), neutral_seed=9 if i == 3 else 5) for i in range(1, 5)]
+    table, summary = pooled(clips[0], clips[1:], tmp_path)
+    assert "two_subjects" in table["flags"].to_pylist()[0]
+    assert summary["people"]["others"] == [{"session_id": "s03", "first_frame": 0, "last_frame": 99}]
+    assert (
+        "two people seem to be under subject 'p01': the face in session 's03' (frames 0 to 99)"
+        in (summary["warnings"][-1])
+    )
+    same, _ = pooled(clips[0], [clips[1], clips[3]], tmp_path)
+    assert "two_subjects" not in same["flags"].to_pylist()[0]
+
+
+def test_the_papers_neutral_is_not_tested_and_says_so(tmp_path):
+    table, summary = pooled(plant(tmp_path / "a"), [], tmp_path, preset="paper")
+    assert table["neutral_trust"].to_pylist() == ["untested"]
+    assert table["neutral_confidence"].to_pylist() == [None]
+    assert summary["warnings"] == []
+    assert not summary["people"]["tested"]
+
+
+def test_a_table_of_an_older_version_is_still_read(tmp_path):
+    from au3dmm.io.tables import SCHEMA_VERSION, identity_schema
+
+    planted = plant(tmp_path)
+    run_both(planted, tmp_path)
+    path = tmp_path / "identity.parquet"
+    table, metadata = read_table(path, "identity"), read_metadata(path)
+    old = table.select(identity_schema(8, version=2).names)
+    write_table(path, "identity", old, {**metadata, "schema_version": 2})
+    assert read_metadata(path)["schema_version"] == 2 < SCHEMA_VERSION["identity"]
+    summary = fit.run(
+        session=planted.session, landmarks=planted.landmarks, identity=path, bases=planted.bases,
+        coefficients=tmp_path / "c.parquet", params=FitParams(),
+    )  # fmt: skip
+    assert summary["ok"] == 117
+
+
+@pytest.mark.parametrize("focal", [1.0, 35.0])
+def test_a_focal_length_of_no_lens_is_refused_in_one_line(tmp_path, focal):
+    planted = plant(tmp_path)
+    text = planted.session.read_text().replace('file = "rgb.mp4"', f'file = "rgb.mp4"\nfocal_px = {focal}')
+    planted.session.write_text(text)
+    with pytest.raises(SessionError, match=rf"rgb.focal_px = {focal:g}, but at 640 px .* expected at least 86 px"):
+        run_both(planted, tmp_path)

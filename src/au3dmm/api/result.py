@@ -177,6 +177,7 @@ def _warnings(
         )
     if "not_neutral_start" in run.summaries.get("identity", {}).get("flags", []):
         found.append("the recording starts with a face that is not neutral (its resting frames were used instead)")
+    found += run.summaries.get("identity", {}).get("warnings", [])
     if ok.mean() < 0.8:
         found.append(f"a face was fitted in only {100 * ok.mean():.0f} % of the RGB frames")
     detected = run.summaries.get("detect", {})

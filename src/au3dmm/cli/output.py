@@ -107,8 +107,12 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
     if stage == "identity":
         percent = number(100 * summary["rmse_iod"], 3)
         flags = "".join(f", {flag}" for flag in summary["flags"])
+        neutral = summary.get("neutral") or {}
+        trust = ""
+        if neutral.get("confidence") is not None:
+            trust = f" of {neutral['looked_at']} ({neutral['trust']}, confidence {neutral['confidence']:.2f})"
         return (
-            f"neutral face from {summary['neutral_frames']} frames; rmse {number(summary['rmse_px'], 3)} px,"
+            f"neutral face from {summary['neutral_frames']} frames{trust}; rmse {number(summary['rmse_px'], 3)} px,"
             f" {percent} % of the outer eye distance{flags}"
         )
     if stage == "sync":

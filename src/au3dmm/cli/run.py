@@ -23,6 +23,8 @@ _DEMO = (
     "DEMO BASIS: these labels are for trying out only, not for science.",
     "Give a basis of your own with --bases FILE, or in dataset.toml.",
 )
+# how the identity stage begins what it says of neutral faces that cannot be believed
+_DOUBTS = ("neutral face of ", "two people ")
 _STAGES = ["bases", "detect", "identity", "fit", "sync", "frames", "align", "consolidate"]
 _NAMED = 5
 
@@ -175,6 +177,11 @@ def summary(result: DatasetResult, options: RunOptions) -> str:
         splits = ", ".join(f"{name} {n}" for name, n in told.get("splits", {}).items())
         rows.append(("labels", f"{told['rows']} rows, {told['rows_ok']} with values: {result.folder.labels}"))
         rows.append(("splits", f"{splits} (sessions)"))
+    doubtful = [text for texts in result.warnings.values() for text in texts if text.startswith(_DOUBTS)]
+    if doubtful:
+        rows.append(("doubtful", doubtful[0]))
+    if len(doubtful) > 1:
+        rows.append(("", f"and {len(doubtful) - 1} more: {result.folder.report} shows them, -v prints them"))
     n_warnings = sum(map(len, result.warnings.values()))
     if n_warnings:
         rows.append(("warnings", f"{n_warnings} of stages; -v prints them"))

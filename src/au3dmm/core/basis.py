@@ -29,6 +29,8 @@ def landmark_hash(embedding: LandmarkEmbedding) -> str:
 
 
 _EYES_M = (0.03, 0.3)
+# a wide open jaw moves the chin by 60 mm; a component moves less per standard deviation, and more than a grain of noise
+_PEAK_M = (1e-5, 0.15)
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,14 @@ class Bases:
                 f"basis: the outer eye corners of the template are {eyes:.4g} apart, expected"
                 f" {_EYES_M[0]} to {_EYES_M[1]}: everything is in metres"
             )
+
+        for name, components in (("components_id", self.components_id), ("components_au", self.components_au)):
+            peak = float(np.abs(components).max(initial=0.0))
+            if peak > _PEAK_M[1] or 0 < peak < _PEAK_M[0]:
+                raise SchemaError(
+                    f"basis: {name} moves a vertex by {peak:.4g} at most per standard deviation, expected"
+                    f" {_PEAK_M[0]} to {_PEAK_M[1]}: everything is in metres, times its standard deviation"
+                )
 
     @property
     def k_id(self) -> int:

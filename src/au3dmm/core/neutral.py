@@ -1,4 +1,4 @@
-"""Which frames show the neutral face: the ones in which a fit needs the least deformation."""
+"""Which frames show the neutral face: those from which a fit explains all others with the least deformation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.fitting import EYES, CameraSettings, Neutral, fit_alpha, fit_neutral
+from au3dmm.core.fitting import EYES, CameraSettings, Neutral, fit_alpha, fit_expression, fit_neutral, noise_px
 from au3dmm.errors import FitError
 
 _START_FRAMES = 3
-_EVERY = 3
+# where in the recordings the search begins: at the start, at the end and in between
+_PLACES = 6
+_SCORED = 30
+_FINALISTS = 2
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,11 @@ class NeutralSearch:
     frames : (n,) int array
         Rows of the landmarks that were used.
     energy_mm : (n,) array
-        RMS displacement of the landmarks in those frames, mm, by the fit that chose them.
+        RMS displacement of the landmarks in those frames, mm, by a fit with the face.
+    looked_at : (m,) int array
+        Rows of the landmarks among which neutral frames were sought.
+    looked_at_mm : (m,) array
+        Displacement in those, mm, by the fit that chose the frames.
     start_energy_mm : float
         The same in the first frames of the recordings (the largest over recordings).
     """
@@ -35,6 +42,8 @@ class NeutralSearch:
     neutral: Neutral
     frames: NDArray[np.int64]
     energy_mm: NDArray[np.float64]
+    looked_at: NDArray[np.int64]
+    looked_at_mm: NDArray[np.float64]
     start_energy_mm: float
 
     @property
@@ -78,8 +87,10 @@ def find_neutral(
 ) -> NeutralSearch:
     """Find a subject's neutral face in all of the frames given (docs/method.md, step 4).
 
-    Begins with the first frames of each recording, then `passes` times: fits action units to every third frame,
-    takes the `share` with the smallest displacement, and estimates the neutral face from those.
+    Begins at several places, the same in each recording: takes three frames there for the neutral face, and asks what
+    all frames then cost. Codes are not negative, so a face that is not neutral costs much: what leads back from it to
+    the resting face cannot be shown. From the two best beginnings, and `passes` times: fits action units, takes the
+    `share` of frames with the smallest displacement, and estimates the neutral face from those; the cheaper one wins.
 
     Parameters
     ----------
@@ -110,7 +121,7 @@ def find_neutral(
         If there is no frame, or the landmarks determine no face.
     """
 
-    def fit_to(rows: NDArray[np.int64]) -> Neutral:
+    def fit_to(rows: NDArray[np.int64], rounds: int) -> Neutral:
         return fit_neutral(
             landmarks[rows],
             template,
@@ -119,7 +130,7 @@ def find_neutral(
             settings,
             sigma_id_px=sigma_id_px,
             sigma_offset_m=sigma_offset_m,
-            alternations=alternations,
+            alternations=rounds,
             eyes=eyes,
         )
 
@@ -142,20 +153,57 @@ def find_neutral(
         # alpha >= 0 is often all zeros, whose sum of squares may round to less than 0
         return np.asarray(1e3 * np.sqrt(np.maximum(((alpha @ products) * alpha).sum(1), 0.0)))
 
+    def cost(neutral: Neutral) -> float:
+        """Return what the scored frames cost on average: squared residuals over the noise, and the price of codes."""
+        found = fit_expression(
+            landmarks[scored],
+            neutral.shape,
+            components_au,
+            weights,
+            settings,
+            sigma_px=sigma_px,
+            joint_pose=True,
+            nonnegative=True,
+            l1=l1,
+            ridge=ridge,
+            eyes=eyes,
+        )
+        sigma = noise_px(sigma_px, found.camera[..., :3], neutral.shape, eyes=eyes)
+        misfit = ((landmarks[scored] - found.fitted) ** 2).sum(2) @ weights / sigma**2
+        return float((misfit + 2 * l1 * found.alpha.sum(1)).mean())
+
     if not len(landmarks):
         raise FitError("identity: no frame with landmarks; expected at least one")
+    every = np.arange(len(landmarks))
     stops = np.append(starts[1:], len(landmarks))
+    scored = spread_evenly(every, _SCORED)
+    # what is looked at is so much that the share of it is what may be used; more frames would cost and not help
+    looked_at = spread_evenly(every, max(_SCORED, round(frames_max / share)))
+    begun = [fit_to(rows, 1) for rows in _places(starts, stops)]
+    finalists = sorted(begun, key=cost)[:_FINALISTS] if len(begun) > 1 else begun
+    ended = []
+    for neutral in finalists:
+        for _ in range(passes):
+            energy = displacement_mm(looked_at, neutral)
+            quiet = np.argsort(energy, kind="stable")[: max(1, round(share * len(looked_at)))]
+            chosen = spread_evenly(np.sort(looked_at[quiet]), frames_max)
+            neutral = fit_to(chosen, alternations)
+        ended.append((neutral, chosen, energy))
+    neutral, chosen, energy = min(ended, key=lambda end: cost(end[0])) if len(ended) > 1 else ended[0]
     firsts = [np.arange(a, min(a + _START_FRAMES, b)) for a, b in zip(starts, stops, strict=True)]
-    chosen = np.concatenate(firsts)
-    neutral = fit_to(chosen)
-    # a short recording is looked at whole: every third of six frames would leave nothing to choose from
-    looked_at = np.arange(0, len(landmarks), _EVERY if len(landmarks) >= 30 * _EVERY else 1)
-    for _ in range(passes):
-        energy = displacement_mm(looked_at, neutral)
-        quiet = np.argsort(energy, kind="stable")[: max(1, round(share * len(looked_at)))]
-        chosen = spread_evenly(np.sort(looked_at[quiet]), frames_max)
-        neutral = fit_to(chosen)
     final = displacement_mm(np.concatenate([chosen, *firsts]), neutral)
     at_starts = iter(final[len(chosen) :].tolist())
     start_energy = max(median(islice(at_starts, len(rows))) for rows in firsts)
-    return NeutralSearch(neutral, chosen, final[: len(chosen)], start_energy)
+    return NeutralSearch(neutral, chosen, final[: len(chosen)], looked_at, energy, start_energy)
+
+
+def _places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the frames of each beginning: three in every recording, at the same share of its length."""
+    places: list[NDArray[np.int64]] = []
+    last = np.maximum(stops - _START_FRAMES, starts)
+    for share in np.linspace(0, 1, _PLACES):
+        begins = np.round(starts + share * (last - starts)).astype(np.int64)
+        rows = np.concatenate([np.arange(a, min(a + _START_FRAMES, b)) for a, b in zip(begins, stops, strict=True)])
+        if not any(np.array_equal(rows, known) for known in places):
+            places.append(rows)
+    return places

@@ -128,7 +128,7 @@ def _expected(info: TableInfo) -> pa.Schema:
         return tables.landmarks_schema(_length(info.schema, "dense_px", 0) // 3)
     if info.kind == "identity":
         return tables.identity_schema(
-            _length(info.schema, "alpha_id", 1), _length(info.schema, "neutral_dense_m", 0) // 3
+            _length(info.schema, "alpha_id", 1), _length(info.schema, "neutral_dense_m", 0) // 3, info.version
         )
     if info.kind == "coefficients":
         return tables.coefficients_schema(_length(info.schema, "alpha_au", 1), info.version)

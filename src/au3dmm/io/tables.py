@@ -6,6 +6,7 @@ landmarks 1, identity 1, coefficients 1, event_frames 1, labels 1 : first.
 dataset_labels 1, sessions 1, annotations 1 : first; of a whole dataset (io/label_dataset.py, io/sessions_index.py,
     io/annotations.py).
 identity 2 : neutral_dense_m, where dense points were fitted.
+identity 3 : how far the neutral face can be believed (io/identity_columns.py).
 coefficients 2, labels 2, dataset_labels 2 : aperture_left, aperture_right, mouth_open.
 coefficients 3, labels 3, dataset_labels 3 : confidence; alpha_au_std covers what it says.
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
@@ -26,11 +27,12 @@ from numpy.typing import NDArray
 import au3dmm
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import atomic_path
+from au3dmm.io.identity_columns import neutral_fields
 
 METADATA_KEY = b"au3dmm"
 SCHEMA_VERSION = {
     "landmarks": 1,
-    "identity": 2,
+    "identity": 3,
     "coefficients": 3,
     "event_frames": 2,
     "labels": 3,
@@ -53,6 +55,8 @@ FLAGS = (
     "extreme_pose",
     "occluded",
     "not_neutral_start",
+    "neutral_doubtful",
+    "two_subjects",
     "interpolated",
 )
 
@@ -87,7 +91,7 @@ def landmarks_schema(n_dense: int = 0) -> pa.Schema:
     return pa.schema(fields)
 
 
-def identity_schema(k_id: int, n_dense: int = 0) -> pa.Schema:
+def identity_schema(k_id: int, n_dense: int = 0, version: int = SCHEMA_VERSION["identity"]) -> pa.Schema:
     """One row: the neutral face of a subject. `n_dense` is the number of dense points fitted beside the 68."""
     used = pa.struct([_f("session_id", pa.string()), _f("frame_index", pa.int32())])
     return pa.schema(
@@ -103,6 +107,7 @@ def identity_schema(k_id: int, n_dense: int = 0) -> pa.Schema:
             _f("neutral_frames", pa.list_(used)),
             _f("rmse_px", pa.float32()),
             _f("rmse_iod", pa.float32()),
+            *(neutral_fields(_WORD) if version > 2 else []),
             *([_f("neutral_dense_m", vector(3 * n_dense))] if n_dense else []),
         ]
     )

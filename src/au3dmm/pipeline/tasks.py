@@ -137,7 +137,8 @@ def run_task(order: dict[str, Any]) -> dict[str, Any]:
     task = _Task(Order(**order))
     with remembered_hashes(_hashes), _warnings() as warnings:
         report = task.run()
-    return {**asdict(report), "warnings": tuple(warnings), "hashes": _hashes.news()}
+    doubts = report.summaries.get("identity", {}).get("warnings", [])
+    return {**asdict(report), "warnings": (*warnings, *doubts), "hashes": _hashes.news()}
 
 
 class _Task:

@@ -11,6 +11,7 @@ import jinja2
 
 from au3dmm.io.atomic import write_bytes
 from au3dmm.io.failures import read_failures
+from au3dmm.io.neutral_faces import NeutralRow, neutral_faces
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, outcome_counts, part_of, read_index, tally
 from au3dmm.report.calibration import KINDS, LIMITS, calibration_of
@@ -31,7 +32,8 @@ def write_dataset_page(out: RunFolder) -> None:
         If the page cannot be written.
     """
     rows, metadata = read_index(out.index)
-    html = dataset_page(rows, metadata, read_failures(out.failures), again=retry_command(out))
+    people = neutral_faces(out, rows)
+    html = dataset_page(rows, metadata, read_failures(out.failures), again=retry_command(out), neutral=people)
     write_bytes(out.report, html.encode())
 
 
@@ -49,7 +51,12 @@ def retry_command(out: RunFolder) -> str:
 
 
 def dataset_page(
-    rows: Sequence[IndexRow], metadata: Mapping[str, Any], failures: Sequence[Mapping[str, Any]], *, again: str
+    rows: Sequence[IndexRow],
+    metadata: Mapping[str, Any],
+    failures: Sequence[Mapping[str, Any]],
+    *,
+    again: str,
+    neutral: Sequence[NeutralRow] = (),
 ) -> str:
     """Return the page as HTML; equal datasets give equal text.
 
@@ -63,6 +70,8 @@ def dataset_page(
         The lines of `failures.jsonl`: ``session_id, stage, error, message``.
     again : str
         The command that tries failed sessions again.
+    neutral : sequence of NeutralRow
+        How far the neutral faces can be believed.
     """
     counts = outcome_counts(rows)
     about = metadata.get("dataset") or {}
@@ -98,6 +107,8 @@ def dataset_page(
         split_note=_split_note(metadata),
         calibration=_calibration(metadata),
         limits=LIMITS,
+        neutral=neutral,
+        doubtful=[one for one in neutral if one.doubtful],
         problems=sorted((metadata.get("annotation_problems") or {}).items()),
     )
 

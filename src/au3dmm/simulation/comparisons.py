@@ -49,7 +49,7 @@ LEFT_OUT: Rows = (
     ("neutral: quietest frames of each clip", {"pool": "session"}),
     ("neutral: without offsets", {"sigma_offset_m": 0.0}),
     ("neutral: 1 alternation", {"alternations": 1}),
-    ("neutral: 1 pass", {"neutral_passes": 1}),
+    ("neutral: 2 passes", {"neutral_passes": 2}),
     ("neutral: told the truth", {"true_neutral": True}),
     ("jaw weighs as the rest", {"jaw_weight": 1.0}),
     ("without the second solve", {"reweight": 0.0}),

@@ -15,10 +15,13 @@ from au3dmm.config import IdentityParams
 from au3dmm.core.fitting import CameraSettings, fit_expression, fit_neutral
 from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import NeutralSearch, find_neutral
+from au3dmm.core.neutral_trust import NeutralTest, judge_neutral
+from au3dmm.core.same_person import PeopleTest, compare_people
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.landmark_table import read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
+from au3dmm.stages.identity_doubts import IdentityDoubts
 from au3dmm.stages.preparation import (
     BasisAtLandmarks,
     camera_metadata,
@@ -29,7 +32,9 @@ from au3dmm.stages.preparation import (
 
 READS = ("sessions:session", "sessions:camera", "sessions:landmarks", "bases")
 WRITES = ("identity",)
-VERSION = 3  # 2: all recordings of a subject together; 3: a sparser prior where neutral frames are sought, dense points
+# 2: all recordings of a subject together; 3: a sparser prior where neutral frames are sought, dense points; 4: the
+# search begins at several places, and says how far the face can be believed
+VERSION = 4
 
 
 def run(
@@ -64,7 +69,8 @@ def run(
     Returns
     -------
     dict
-        ``sessions`` used, ``neutral_frames``, ``rmse_px``, ``rmse_iod`` and ``flags``.
+        ``sessions`` used, ``neutral_frames``, ``rmse_px``, ``rmse_iod``, ``flags``; ``neutral``, how far the face can
+        be believed; ``people``, whether there are two; and ``warnings``, both in words.
 
     Raises
     ------
@@ -90,8 +96,10 @@ def run(
     seen = np.concatenate([clip.through(settings) for clip in seen_clips])
     starts = np.cumsum([0, *(len(clip.frame_index) for clip in seen_clips[:-1])])
     weights = model.weights(params.jaw_weight)
-    flags: list[str] = []
+    how: Any = {"sigma_id_px": params.sigma_id_px, "sigma_offset_m": params.sigma_offset_m}
     search: NeutralSearch | None = None
+    test: NeutralTest | None = None
+    people: PeopleTest | None = None
     if params.neutral == "first_frame":
         used = starts
         neutral = fit_neutral(
@@ -100,8 +108,7 @@ def run(
             components_id,
             weights,
             settings,
-            sigma_id_px=params.sigma_id_px,
-            sigma_offset_m=params.sigma_offset_m,
+            **how,
             alternations=params.alternations,
         )
     else:
@@ -113,8 +120,7 @@ def run(
             components_au,
             weights,
             settings,
-            sigma_id_px=params.sigma_id_px,
-            sigma_offset_m=params.sigma_offset_m,
+            **how,
             alternations=params.alternations,
             sigma_px=params.sigma_px,
             l1=params.l1,
@@ -124,8 +130,18 @@ def run(
             passes=params.neutral_passes,
         )
         neutral, used = search.neutral, search.frames
-        if search.starts_active:
-            flags.append("not_neutral_start")
+        test = judge_neutral(
+            search,
+            seen,
+            template,
+            components_id,
+            components_au,
+            weights,
+            settings,
+            **how,
+            alternations=params.alternations,
+        )
+        people = compare_people(seen, starts, search, template, components_id, weights, settings, **how)
     rest = fit_expression(
         seen[used],
         neutral.shape,
@@ -141,6 +157,16 @@ def run(
     rmse_iod = rmse_px / eye_distance(seen[used])
     places = [(clip.session_id, int(i)) for clip in seen_clips for i in clip.frame_index]
     frames = [{"session_id": places[row][0], "frame_index": places[row][1]} for row in used]
+    doubts = IdentityDoubts(
+        subjects[0],
+        [places[row] for row in used],
+        [clip.session_id for clip in seen_clips],
+        len(used) if search is None else len(search.looked_at),
+        search is not None and search.starts_active,
+        test,
+        people,
+        places,
+    )
     n_dense = len(template) - N_LANDMARKS
     schema = identity_schema(len(components_id), n_dense)
     table = pa.Table.from_arrays(
@@ -148,7 +174,7 @@ def run(
             pa.array(subjects),
             pa.array([[clip.session_id for clip in seen_clips]]),
             word_array(["ok"]),
-            pa.array([flags], pa.list_(pa.string())),
+            pa.array([doubts.flags], pa.list_(pa.string())),
             vector_array(neutral.alpha_id[None]),
             vector_array(neutral.alpha_id_std[None]),
             vector_array(neutral.shape[None, :N_LANDMARKS]),
@@ -156,6 +182,7 @@ def run(
             pa.array([frames], schema.field("neutral_frames").type),
             pa.array([float(np.median(rmse_px))], pa.float32()),
             pa.array([float(np.median(rmse_iod))], pa.float32()),
+            *doubts.columns(),
             *([vector_array(neutral.shape[None, N_LANDMARKS:])] if n_dense else []),
         ],
         schema=schema,
@@ -165,7 +192,8 @@ def run(
         "neutral_frames": len(used),
         "rmse_px": round(float(np.median(rmse_px)), 4),
         "rmse_iod": round(float(np.median(rmse_iod)), 5),
-        "flags": flags,
+        "flags": doubts.flags,
+        **doubts.summary(),
     }
     search_result = {}
     if search is not None:
@@ -183,6 +211,8 @@ def run(
         "dense_points": n_dense,
         "units": "alpha in standard deviations; landmarks and offsets m, y up, z towards the camera; rmse px",
         "neutral_search": search_result,
+        "neutral": doubts.summary()["neutral"],
+        "people": doubts.summary()["people"],
         "counts": {
             "sessions": len(clips),
             "frames": sum(len(clip.status) for clip in clips),

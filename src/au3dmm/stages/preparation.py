@@ -18,13 +18,15 @@ from au3dmm.core.landmarks import EYELIDS, N_LANDMARKS
 from au3dmm.core.mediapipe_mesh import EYELIDS as MESH_EYELIDS
 from au3dmm.core.placement import spread_weights
 from au3dmm.core.smoothing import smooth_landmarks
-from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.errors import ConfigError, SchemaError, SessionError
 from au3dmm.io.bases import basis_metadata, read_bases
 from au3dmm.io.landmark_table import LandmarkTrack
 from au3dmm.io.session import Session
 
 # an affine image of the template is this near to any face, as a share of the eye distance; random points are at 0.8
 _MAX_MISFIT_IOD = 0.35
+# across the image; wider ones are fisheyes, which are no pinholes
+_WIDEST_DEG = 150.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,22 @@ def _read_basis(path: str, state: tuple[int, ...] | None, points: Points) -> Bas
 
 
 def camera_settings(params: FitParams | IdentityParams, track: LandmarkTrack, session: Session) -> CameraSettings:
-    """Return the camera of a recording: with its own focal length, or one guessed from the field of view."""
-    focal = session.manifest.rgb.focal_px or focal_from_field_of_view(track.width, params.field_of_view_deg)
+    """Return the camera of a recording: with its own focal length, or one guessed from the field of view.
+
+    Raises
+    ------
+    SessionError
+        If the focal length it states is one of no lens: in millimetres, say.
+    """
+    stated = session.manifest.rgb.focal_px
+    least = focal_from_field_of_view(track.width, _WIDEST_DEG)
+    if stated is not None and stated < least:
+        raise SessionError(
+            f"{session.path}: rgb.focal_px = {stated:g}, but at {track.width} px of width that is a lens of more than"
+            f" {_WIDEST_DEG:g} degrees; expected at least {least:.0f} px (millimetres / sensor width *"
+            f" {track.width}), or leave it out"
+        )
+    focal = stated or focal_from_field_of_view(track.width, params.field_of_view_deg)
     return CameraSettings(params.camera, params.perspective_passes, focal)
 
 
