@@ -23,6 +23,7 @@ def few_components(names: Sequence[str] = ("AU1", "AU12_left", "AU12_right"), k_
         components_au=bases.components_au[kept],
         stddev_au=bases.stddev_au[kept],
         names_au=tuple(names),
+        intensities=None,
     )
 
 

@@ -34,7 +34,7 @@ def fact(out, name):
 
 def row(out, name):
     """The cells of a component's line."""
-    lines = out.split("\n  component  ")[1].splitlines()
+    lines = out.split("\n  component  ")[1].split("\n\n")[0].splitlines()
     (line,) = [line for line in lines if line.split()[:1] == [name]]
     return re.split(r"\s{2,}", line.strip())
 

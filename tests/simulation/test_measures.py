@@ -28,6 +28,7 @@ def tiny(alpha):
         activation=SHOWN.reshape(shape),
         focal_px=1000.0,
         contour=np.zeros(1, bool),
+        units=np.zeros((*shape, 24, 2), np.float32),
     )
     found = Estimate(
         alpha=np.array(alpha, np.float32).reshape(*shape, 1),

@@ -12,6 +12,7 @@ import pytest
 from au3dmm.config import AlignParams
 from au3dmm.errors import SchemaError
 from au3dmm.io.clock import Clock, write_clock
+from au3dmm.io.intensity_columns import sparse_vector_array
 from au3dmm.io.tables import (
     event_frames_schema,
     labels_schema,
@@ -213,3 +214,32 @@ def test_apertures_are_carried_over_and_null_where_a_neighbour_has_none(tmp_path
     assert set(table["status"].to_pylist()) == {"ok"}
     for name, lost in (("aperture_right", [10, 11]), ("aperture_left", []), ("mouth_open", [])):
         assert [i for i, valid in enumerate(table[name].is_valid().to_pylist()) if not valid] == lost, name
+
+
+def test_labels_carry_intensities_between_frames_with_their_nulls_and_deviations(tmp_path: Path) -> None:
+    run(tmp_path)
+    path = tmp_path / "coefficients.parquet"
+    frames, metadata = read_table(path, "coefficients"), read_metadata(path)
+    n = len(frames)
+    values = np.stack([np.linspace(0, 5, n), np.ones(n)], 1)
+    known = np.array([True, False])
+    ok = np.ones(n, bool)
+    for name, numbers in (("au_intensity", values), ("au_intensity_std", np.full((n, 2), 0.5))):
+        frames = frames.append_column(name, sparse_vector_array(numbers, ok, known))
+    metadata["intensity"] = {"names": ["AU1", "AU25"], "observability": [0.9, 0], "states": ["observable", "x"]}
+    write_table(path, "coefficients", frames, metadata)
+    for method in ("linear", "pchip"):
+        align.run(
+            session=tmp_path / "planted" / "session.toml", coefficients=path, clock=tmp_path / "clock.json",
+            event_frames=tmp_path / "event_frames.parquet", labels=tmp_path / "labels.parquet",
+            params=AlignParams(method=method),
+        )  # fmt: skip
+        table = read_table(tmp_path / "labels.parquet", "labels")
+        found, valid = vectors(table, "au_intensity")
+        assert valid.sum() > n - 3
+        step = 5 / (n - 1)
+        assert np.allclose(np.diff(found[valid, 0][2:-2]), step, atol=1e-3)
+        assert np.isnan(found[:, 1]).all()
+        std, _ = vectors(table, "au_intensity_std")
+        assert np.allclose(std[valid, 0], 0.5)
+        assert read_metadata(tmp_path / "labels.parquet")["intensity"]["names"] == ["AU1", "AU25"]

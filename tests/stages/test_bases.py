@@ -14,6 +14,8 @@ from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Sequence
 from au3dmm.stages.bases import run
 from au3dmm.stages.bases_checks import same_topology
+from au3dmm.stages.bases_intensities import bases_intensities, intensity_info
+from au3dmm.stages.bases_rows import offset_rows
 from small_corpus import FRAMES, TAKES, UNITS, make_corpus
 
 PARAMS = BasesParams(k_au=(4,), epochs=8)
@@ -352,3 +354,27 @@ def test_eyelids_that_count_more_are_learnt_first(small, tmp_path):
         left.append((error**2).sum() / (blink**2).sum())
     assert left[0] > 0.9  # not among the four
     assert left[1] < 0.6
+
+
+def test_a_basis_learnt_from_tags_reads_intensities_on_each_side(small, learnt):
+    info, bases = learnt
+    assert bases.intensities is not None
+    assert bases.intensities.units == ("AU4", "AU12", "AU26")
+    assert [unit["sequences"] for unit in info["intensities"]["units"]] == [6, 9, 6]
+    assert "95 % quantile" in info["intensities"]["scale"]
+    assert (bases.intensities.explained > 0.8).all()
+    smile = small.shapes[UNITS.index("AU12_left")].ravel()
+    alpha = np.linalg.lstsq(bases.components_au.reshape(4, -1).T, smile, rcond=None)[0]
+    found = dict(zip(bases.intensities.names, bases.intensities.read(alpha[None])[0], strict=True))
+    assert 3 < found["AU12_left"] < 6
+    assert found["AU12_right"] < 0.3
+    assert found["AU4"] < 0.3
+
+
+def test_a_corpus_without_tags_gives_no_intensities(small):
+    bare = dataclasses.replace(
+        small.corpus, sequences=tuple(dataclasses.replace(s, action_units=()) for s in small.corpus.sequences)
+    )
+    rows = offset_rows([bare], None, "subject", 1)
+    assert bases_intensities(rows, None, None, None, PARAMS, (None, None)) is None
+    assert intensity_info(None) == {}

@@ -24,6 +24,7 @@ from au3dmm.io.events import (
     write_evt2,
     write_evt3,
 )
+from au3dmm.io.intensity_columns import names_intensity
 from au3dmm.io.tables import action_units, names_au, vectors
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "mirror_alpha",
     "mirror_labels",
     "names_au",
+    "names_intensity",
     "open_events",
     "place_landmarks",
     "plan_dataset",

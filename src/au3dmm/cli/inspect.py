@@ -83,9 +83,28 @@ def as_text(report: Mapping[str, Any]) -> str:
     metadata = {k: v for k, v in report["metadata"].items() if "basis" not in report or k not in BASIS_KEYS}
     if metadata:
         parts.append("metadata\n" + "\n".join(_tree(metadata)))
+    shown = report["metadata"].get("intensity")
+    if isinstance(shown, Mapping):
+        parts.append(aligned(_observed(shown)))
     if report.get("first_rows"):
         parts.append(_rows(report["first_rows"]))
     return "\n\n".join(parts)
+
+
+def _observed(intensity: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say which intensities can be observed in this recording, each with how much can be known of it (0 to 1)."""
+    rows = []
+    for state in dict.fromkeys(("observable", "weak", "unobservable", *intensity["states"])):
+        told = [
+            f"{name} {number(float(value), 2)}"
+            for name, value, word in zip(
+                intensity["names"], intensity["observability"], intensity["states"], strict=True
+            )
+            if word == state
+        ]
+        title = f"intensities, {state}" + (" (null)" if state == "unobservable" else "")
+        rows.append((title, ", ".join(told) or "none"))
+    return rows
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> str:

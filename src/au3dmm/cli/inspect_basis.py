@@ -13,7 +13,7 @@ BASIS_KEYS = frozenset({
     "basis_kind", "method", "codes", "is_flame_topology", "licence", "provenance", "package", "names_au", "k_id",
     "k_au", "topology_hash", "landmark_hash", "variance_explained_id", "variance_explained_au", "rms_offset_mm",
     "truncation_rms_mm", "residual_rms_mm", "warnings", "restarted", "sparsity", "objective", "corpora", "components",
-    "l1", "l2", "seed", "epochs", "mirrored", "mirror_error",
+    "l1", "l2", "seed", "epochs", "mirrored", "mirror_error", "names_intensity",
 })
 # fmt: on
 """Keys of a basis' metadata that `basis_parts` tells."""
@@ -42,6 +42,8 @@ def basis_parts(basis: Mapping[str, Any]) -> list[str]:
         for entry in basis["components"]
     ]
     parts.append(aligned([columns, *rows]))
+    if basis["intensities"]:
+        parts.append(aligned(_intensities(basis["intensities"])))
     parts.append("\n".join(f"  warning: {text}" for text in basis["warnings"]))
     return [part for part in parts if part]
 
@@ -84,6 +86,19 @@ def _facts(basis: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("topology hash", _text(basis["topology_hash"])),
         ("landmark hash", _text(basis["landmark_hash"])),
         ("dense landmarks", str(basis["n_dense_landmarks"])),
+    ]
+
+
+def _intensities(units: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return rows: each action unit with an intensity, and how much of it the basis tells."""
+    header = ("intensity", "sequences", "subjects", "told by the basis", "left", "right")
+    return [
+        header,
+        *(
+            (u["unit"], _text(u["sequences"]), _text(u["subjects"]), _percent(u["explained"]))
+            + tuple("" if u[side] is None else _percent(u[side]) for side in ("left", "right"))
+            for u in units
+        ),
     ]
 
 

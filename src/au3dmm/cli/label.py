@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,9 @@ def summary(result: LabelResult) -> str:
         rows.append(
             ("fit error", f"{number(result.rmse_px_median, 3)} px median, {percent} % of the outer eye distance")
         )
+    fitted = result.summaries.get("fit", {})
+    if "unobservable" in fitted:
+        rows.append(("intensities", intensity_line(fitted["weak"], fitted["unobservable"])))
     if result.clock is not None:
         rows.append(("clock", clock_line(result.clock)))
     rows.append(("basis", f"{result.basis['path']} ({result.basis['kind']})"))
@@ -161,6 +164,22 @@ def share(part: int, whole: int) -> str:
     ('470 (99.6 %)', '0')
     """
     return f"{part} ({100 * part / whole:.1f} %)" if whole else str(part)
+
+
+def intensity_line(weak: Sequence[str], unobservable: Sequence[str]) -> str:
+    """Say which action unit intensities are to be doubted here; the sides of a unit that is named are not.
+
+    Examples
+    --------
+    >>> intensity_line(["AU7", "AU7_left"], ["AU5"]), intensity_line([], [])
+    ('weak (see their std): AU7; not observable here, null: AU5', 'of all action units of the basis')
+    """
+    parts = []
+    for title, names in (("weak (see their std)", weak), ("not observable here, null", unobservable)):
+        told = [name for name in names if "_" not in name or name.partition("_")[0] not in names]
+        if told:
+            parts.append(f"{title}: {', '.join(told)}")
+    return "; ".join(parts) or "of all action units of the basis"
 
 
 def clock_line(clock: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.core.intensities import Intensities
 from au3dmm.core.landmarks import N_LANDMARKS, DenseEmbedding, LandmarkEmbedding, eye_distance, landmark_positions
 from au3dmm.errors import SchemaError
 
@@ -59,6 +60,8 @@ class Bases:
         Places of a dense detector's points.
     mirror_au : (K_au, K_au) float64 array, optional
         ``alpha_au @ mirror_au`` is alpha_au of the mirrored face.
+    intensities : Intensities, optional
+        How action unit intensities are read off alpha_au, if the corpora had tags.
     """
 
     template: NDArray[np.float64]
@@ -72,6 +75,7 @@ class Bases:
     info: Mapping[str, Any] = field(default_factory=dict)
     dense: DenseEmbedding | None = None
     mirror_au: NDArray[np.float64] | None = None
+    intensities: Intensities | None = None
 
     def __post_init__(self) -> None:
         v = len(self.template)
@@ -98,6 +102,10 @@ class Bases:
             )
         if len(self.names_au) != self.k_au:
             raise SchemaError(f"basis: {len(self.names_au)} names for {self.k_au} AU components")
+        if self.intensities is not None and self.intensities.products.shape[2] != self.k_au:
+            raise SchemaError(
+                f"basis: intensities of {self.intensities.products.shape[2]} AU components, expected {self.k_au}"
+            )
         if len(self.embedding.face_index) != N_LANDMARKS:
             raise SchemaError(f"basis: {len(self.embedding.face_index)} landmarks, expected the {N_LANDMARKS} of iBUG")
         if self.faces.size and not 0 <= self.faces.min() <= self.faces.max() < v:

@@ -80,7 +80,35 @@ def summarise_basis(bases: Bases) -> dict[str, Any]:
         "rank_landmarks": rank,
         "mirror_error": mirror[1] if mirror is not None else None,
         "components": component_table(bases),
+        "intensities": intensity_table(bases),
     }
+
+
+def intensity_table(bases: Bases) -> list[dict[str, Any]] | None:
+    """Say of each action unit that intensities are read of how well the basis tells it; None if it reads none.
+
+    Returns
+    -------
+    list of dict
+        ``unit``; ``sequences, subjects`` it was learnt from (None if the file does not say); ``explained``, ``left``,
+        ``right``: shares of the variance that the codes of people not learnt from tell, of the whole and of the sides
+        (None on the midline).
+    """
+    if bases.intensities is None:
+        return None
+    explained = dict(zip(bases.intensities.names, bases.intensities.explained.tolist(), strict=True))
+    said = bases.info.get("intensities")
+    entries = said.get("units") if isinstance(said, Mapping) else None
+    known = {e.get("name"): e for e in entries or () if isinstance(e, Mapping)} if isinstance(entries, list) else {}
+    return [
+        {
+            "unit": unit,
+            **{key: _number(known.get(unit, {}).get(key)) for key in ("sequences", "subjects")},
+            "explained": explained[unit],
+            **{side: explained.get(f"{unit}_{side}") for side in ("left", "right")},
+        }
+        for unit in bases.intensities.units
+    ]
 
 
 def component_table(bases: Bases) -> list[dict[str, Any]]:

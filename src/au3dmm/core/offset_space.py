@@ -128,6 +128,11 @@ class ReducedOffsets:
         """(R, 3 V) the directions as offsets, m per coordinate."""
         return np.asarray(self.directions.astype(np.float64) / np.repeat(self.space.scale.astype(np.float64), 3))
 
+    def unweighted(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the same offsets as coordinates (n, R), m, along orthonormal directions (R, 3 V), as they are."""
+        q, r = np.linalg.qr(self.plain_directions.T)
+        return np.asarray(self.coordinates @ r.T, np.float32), np.asarray(q.T, np.float32)
+
 
 def eyelid_weights(
     template: NDArray[np.floating], landmarks: NDArray[np.floating], weight: float, reach: float = 0.5

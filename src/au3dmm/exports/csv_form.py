@@ -31,7 +31,7 @@ def write_csv(selection: Selection, folder: Path, progress: Progress | None = No
 
 def _labels(selection: Selection) -> Iterable[pa.Table]:
     for table in selection.labels():
-        yield flattened(table, selection.names_au)
+        yield flattened(table, selection.names_au, selection.names_intensity)
 
 
 def _stream(path: Path, tables: Iterable[pa.Table], tell: Callable[[int], object] | None = None) -> int:

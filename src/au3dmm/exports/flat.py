@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from au3dmm.io.tables import INTENSITIES
+
 _AXES = {
     "rotation_vector": ("x", "y", "z"),
     "translation_px": ("x", "y"),
@@ -15,7 +17,7 @@ _AXES = {
 }
 
 
-def element_names(column: str, length: int, names_au: Sequence[str]) -> list[str]:
+def element_names(column: str, length: int, names_au: Sequence[str], names_intensity: Sequence[str] = ()) -> list[str]:
     """Name the columns that a vector becomes.
 
     Examples
@@ -25,18 +27,20 @@ def element_names(column: str, length: int, names_au: Sequence[str]) -> list[str
     """
     if column in ("alpha_au", "alpha_au_std") and len(names_au) == length:
         return [f"{column}_{name}" for name in names_au]
+    if column in INTENSITIES and len(names_intensity) == length:
+        return [f"{column}_{name}" for name in names_intensity]
     if column == "landmarks_px":
         return list(_AXES[column])
     return [f"{column}_{name}" for name in _AXES.get(column, [str(i) for i in range(length)])]
 
 
-def flattened(table: pa.Table, names_au: Sequence[str]) -> pa.Table:
+def flattened(table: pa.Table, names_au: Sequence[str], names_intensity: Sequence[str] = ()) -> pa.Table:
     """Turn every vector into columns, lists of words into one text, and words into text; nulls stay nulls."""
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     for field in table.schema:
         values = table[field.name]
         if pa.types.is_fixed_size_list(field.type):
-            names = element_names(field.name, field.type.list_size, names_au)
+            names = element_names(field.name, field.type.list_size, names_au, names_intensity)
             columns |= {name: pc.list_element(values, i) for i, name in enumerate(names)}
         elif pa.types.is_list(field.type):
             columns[field.name] = pc.binary_join(values, " ")

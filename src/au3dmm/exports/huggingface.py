@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from au3dmm.exports.selection import NO_PART, Selection
-from au3dmm.io.label_dataset import GROUP_ROWS, PART_ROWS, dataset_labels_schema, plain
+from au3dmm.io.label_dataset import GROUP_ROWS, PART_ROWS, plain
 from au3dmm.io.sessions_index import IndexRow
 from au3dmm.io.tables import METADATA_KEY
 
@@ -28,7 +28,7 @@ def write_huggingface(selection: Selection, folder: Path, progress: Progress | N
     done, total = 0, sum(row.frames_event for row in selection.rows)
     metadata = _metadata(selection)
     parts = selection.parts()
-    schema = plain(dataset_labels_schema(max(len(selection.names_au), 1)).empty_table()).schema
+    schema = plain(pa.schema(selection.label_fields).empty_table()).schema
     for part, rows in parts.items():
         n = sum(row.frames_event for row in rows)
         shards = -(-n // PART_ROWS) if part == NO_PART else max(1, -(-n // PART_ROWS))

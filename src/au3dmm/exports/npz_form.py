@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from au3dmm.exports.selection import Selection
-from au3dmm.io.label_dataset import dataset_labels_schema
 from au3dmm.io.tables import FLAGS, vectors
 
 Progress = Callable[[int, int | None], None]
@@ -63,7 +62,7 @@ def frame_arrays(table: pa.Table) -> Arrays:
 
 def _labels(selection: Selection) -> Arrays:
     names = selection.names_au
-    for field in dataset_labels_schema(max(len(names), 1)):
+    for field in selection.label_fields:
         pieces = [table[field.name] for table in selection.labels([field.name])]
         kind = field.type if not pieces else pieces[0].type
         column = pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], type=kind)
@@ -79,6 +78,8 @@ def _labels(selection: Selection) -> Arrays:
         else:
             yield field.name, numbers(column)
     yield "names_au", np.array(names, dtype=str)
+    if selection.names_intensity:
+        yield "names_intensity", np.array(selection.names_intensity, dtype=str)
     yield "flag_names", np.array(FLAGS)
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from au3dmm.core.splits import SPLITS
 from au3dmm.errors import ConfigError
-from au3dmm.io.label_dataset import iter_labels, plain
+from au3dmm.io.label_dataset import dataset_labels_schema, iter_labels, plain
 from au3dmm.io.run_folder import LEDGER, RunFolder
 from au3dmm.io.sessions_index import IndexRow, index_table, part_of, read_index
 from au3dmm.io.tables import read_table
@@ -84,6 +84,17 @@ class Selection:
         """Names of the coefficients."""
         basis = self.metadata.get("basis") or {}
         return [str(name) for name in basis.get("names_au") or [f"{i + 1}" for i in range(basis.get("k_au") or 0)]]
+
+    @property
+    def names_intensity(self) -> list[str]:
+        """Names of the intensities; none if the basis has none."""
+        return [str(name) for name in (self.metadata.get("basis") or {}).get("names_intensity") or []]
+
+    @property
+    def label_fields(self) -> list[pa.Field]:
+        """The columns of the labels."""
+        n = len(self.names_intensity)
+        return list(dataset_labels_schema(max(len(self.names_au), 1), n_intensity=n))
 
     @property
     def subjects(self) -> list[str]:

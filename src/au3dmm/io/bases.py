@@ -4,7 +4,9 @@ Arrays: ``template`` (V, 3), ``faces`` (F, 3), ``components_id`` (K_id, V, 3), `
 ``stddev_id``, ``stddev_au``, ``landmark_face_index`` (68,), ``landmark_barycentric`` (68, 3), ``names_au`` (K_au,),
 and ``info``, a JSON text with the format version, hashes, kind, licence and provenance. Where the places of a dense
 detector's points are known, also ``dense_index`` (N,), ``dense_face_index`` (N,), ``dense_barycentric`` (N, 3) and
-``dense_spread_m`` (N,). Where the head has mirror partners, ``mirror_au`` (K_au, K_au).
+``dense_spread_m`` (N,). Where the head has mirror partners, ``mirror_au`` (K_au, K_au). Where its corpora had tags of
+action units, ``intensity_units`` (A,), ``intensity_gram`` (2, A, A), ``intensity_products`` (2, A, K_au),
+``intensity_residual`` (n, 2) and ``intensity_explained`` (n,).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import write_bytes
 from au3dmm.io.dense_arrays import dense_arrays, dense_info, read_dense
 from au3dmm.io.hashing import sha256_file
+from au3dmm.io.intensity_arrays import intensity_arrays, read_intensities
 
 FORMAT_VERSION = 1
 _MAX_BYTES = 4 * 2**30  # of one array; a basis has a few MB
@@ -80,6 +83,7 @@ def write_bases(path: Path, bases: Bases) -> None:
             "names_au": np.array(bases.names_au, dtype=np.str_),
             **(dense_arrays(bases.dense) if bases.dense is not None else {}),
             **({} if bases.mirror_au is None else {"mirror_au": bases.mirror_au.astype(np.float64)}),
+            **(intensity_arrays(bases.intensities) if bases.intensities is not None else {}),
             "info": np.array(json.dumps(info, sort_keys=True, ensure_ascii=False)),
         },
     )
@@ -125,6 +129,7 @@ def read_bases(path: str | Path) -> Bases:
                 info=info,
                 dense=read_dense(arrays, info.get("dense")),
                 mirror_au=_mirror(arrays),
+                intensities=read_intensities(arrays),
             )
     except SchemaError as err:
         raise SchemaError(f"{path}: {err}") from err
@@ -192,6 +197,7 @@ def basis_metadata(path: Path, bases: Bases) -> dict[str, Any]:
         "k_au": bases.k_au,
         "names_au": list(bases.names_au),
         "action_units": _action_units(bases),
+        "names_intensity": [] if bases.intensities is None else list(bases.intensities.names),
         "licence": bases.info.get("licence"),
         **({} if bases.mirror_au is None else {"mirror_au": _entries(bases.mirror_au)}),
     }

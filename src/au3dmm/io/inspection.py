@@ -22,6 +22,8 @@ _UNITS = {
     "alpha_id_std": "standard deviations",
     "alpha_au": "standard deviations",
     "alpha_au_std": "standard deviations",
+    "au_intensity": "0..5",
+    "au_intensity_std": "0..5",
     "rmse_iod": "outer eye distances",
     "aperture_left": "eye widths",
     "aperture_right": "eye widths",

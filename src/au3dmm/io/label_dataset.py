@@ -19,6 +19,7 @@ from au3dmm.errors import SchemaError
 from au3dmm.io import tables
 from au3dmm.io.atomic import remove_leftovers
 from au3dmm.io.tables import (
+    INTENSITIES,
     LATER,
     SCHEMA_VERSION,
     check_kind,
@@ -64,11 +65,13 @@ class LabelSource:
     fold: int | None = None
 
 
-def dataset_labels_schema(k_au: int, version: int = SCHEMA_VERSION["dataset_labels"]) -> pa.Schema:
+def dataset_labels_schema(
+    k_au: int, version: int = SCHEMA_VERSION["dataset_labels"], n_intensity: int = 0
+) -> pa.Schema:
     """Row per event frame of every recording: the columns of labels, then ``au``, ``task``, ``split``, ``fold``."""
     fields = [
         pa.field(field.name, NAME, nullable=False) if field.name in ("session_id", "subject_id") else field
-        for field in labels_schema(k_au, version)
+        for field in labels_schema(k_au, version, n_intensity)
     ]
     kinds = {"au": NAME, "task": NAME, "split": _WORD, "fold": pa.int8()}
     return pa.schema([*fields, *(pa.field(name, kinds[name], nullable=True) for name in _ADDED)])
@@ -90,6 +93,8 @@ def write_label_parts(
     k_au: int,
     metadata: Mapping[str, Any],
     progress: Callable[[int, int | None], None] | None = None,
+    *,
+    n_intensity: int = 0,
 ) -> list[Path]:
     """Write the labels of all recordings, in the order given, into ``part-00000.parquet`` and so on.
 
@@ -105,6 +110,8 @@ def write_label_parts(
         For every file.
     progress : callable, optional
         Called with recordings done and recordings in all.
+    n_intensity : int
+        Intensities of all of them; labels from before there were any have nulls.
 
     Returns
     -------
@@ -118,7 +125,7 @@ def write_label_parts(
     OutputError
         If a file cannot be written.
     """
-    schema = dataset_labels_schema(k_au)
+    schema = dataset_labels_schema(k_au, n_intensity=n_intensity)
     total = sum(source.rows for source in sources)
     groups = _groups(_tables(sources, schema, progress))
     parts: list[Path] = []
@@ -268,7 +275,7 @@ def with_constants(source: LabelSource, table: pa.Table, schema: pa.Schema) -> p
             columns.append(_constant(named[field.name], n, field.type))
         elif field.name in table.column_names and table.schema.field(field.name).type.equals(field.type):
             columns.append(table[field.name])
-        elif field.name in LATER and field.name not in table.column_names:
+        elif field.name in (*LATER, *INTENSITIES) and field.name not in table.column_names:
             columns.append(pa.nulls(n, field.type))  # older labels: whoever withdraws is forgotten there, too
         else:
             raise SchemaError(f"{source.path}: no column {field.name} of {field.type}; delete it and run au3dmm again")

@@ -131,16 +131,22 @@ def _expected(info: TableInfo) -> pa.Schema:
             _length(info.schema, "alpha_id", 1), _length(info.schema, "neutral_dense_m", 0) // 3, info.version
         )
     if info.kind == "coefficients":
-        return tables.coefficients_schema(_length(info.schema, "alpha_au", 1), info.version)
+        return tables.coefficients_schema(*_sizes(info))
     if info.kind == "labels":
-        return tables.labels_schema(_length(info.schema, "alpha_au", 1), info.version)
+        return tables.labels_schema(*_sizes(info))
     if info.kind == "dataset_labels":
-        return dataset_labels_schema(_length(info.schema, "alpha_au", 1), info.version)
+        return dataset_labels_schema(*_sizes(info))
     if info.kind == "sessions":
         return sessions_schema()
     if info.kind == "annotations":
         return annotations_schema()
     return tables.event_frames_schema(_length(info.schema, "pixels", 1), info.version)
+
+
+def _sizes(info: TableInfo) -> tuple[int, int, int]:
+    """Return coefficients, version and intensities of a table."""
+    intensities = _length(info.schema, tables.INTENSITIES[0], 0) if info.version > 2 else 0
+    return _length(info.schema, "alpha_au", 1), info.version, intensities
 
 
 def _length(schema: pa.Schema, column: str, otherwise: int) -> int:

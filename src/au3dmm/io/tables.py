@@ -8,7 +8,8 @@ dataset_labels 1, sessions 1, annotations 1 : first; of a whole dataset (io/labe
 identity 2 : neutral_dense_m, where dense points were fitted.
 identity 3 : how far the neutral face can be believed (io/identity_columns.py).
 coefficients 2, labels 2, dataset_labels 2 : aperture_left, aperture_right, mouth_open.
-coefficients 3, labels 3, dataset_labels 3 : confidence; alpha_au_std covers what it says.
+coefficients 3, labels 3, dataset_labels 3 : confidence; alpha_au_std covers what it says; au_intensity, au_intensity_std, if the
+    basis has intensities.
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
@@ -47,6 +48,9 @@ APERTURES = ("aperture_left", "aperture_right", "mouth_open")
 LATER = {**dict.fromkeys(APERTURES, 2), "confidence": 3}
 """Numbers that coefficients and labels did not have from the beginning, and the version that brought them."""
 
+INTENSITIES = ("au_intensity", "au_intensity_std")
+"""Action unit intensities: of coefficients and labels from version 3 on, made with a basis that has them."""
+
 STATUSES = ("ok", "no_face", "low_confidence", "fit_failed", "gap", "no_rgb", "no_events", "decode_error")
 FLAGS = (
     "border",
@@ -63,9 +67,9 @@ FLAGS = (
 _WORD = pa.dictionary(pa.int8(), pa.string())
 
 
-def vector(length: int) -> pa.DataType:
-    """Return the type of a column of float32 vectors of `length` values (null where a frame has none)."""
-    return pa.list_(pa.field("element", pa.float32(), nullable=False), length)
+def vector(length: int, nullable: bool = False) -> pa.DataType:
+    """Return the type of a column of vectors of `length` float32; with `nullable`, single values may be missing."""
+    return pa.list_(pa.field("element", pa.float32(), nullable=nullable), length)
 
 
 def _f(name: str, kind: pa.DataType, nullable: bool = False) -> pa.Field:
@@ -113,8 +117,8 @@ def identity_schema(k_id: int, n_dense: int = 0, version: int = SCHEMA_VERSION["
     )
 
 
-def coefficients_schema(k_au: int, version: int = SCHEMA_VERSION["coefficients"]) -> pa.Schema:
-    """Row per RGB frame: action units, pose and openings."""
+def coefficients_schema(k_au: int, version: int = SCHEMA_VERSION["coefficients"], n_intensity: int = 0) -> pa.Schema:
+    """Row per RGB frame: action units, pose, openings, and `n_intensity` intensities if the basis has them."""
     return pa.schema(
         [
             _f("frame_index", pa.int32()),
@@ -128,6 +132,7 @@ def coefficients_schema(k_au: int, version: int = SCHEMA_VERSION["coefficients"]
             _f("camera", vector(8), nullable=True),
             _f("iod_px", pa.float32(), nullable=True),
             *_later_fields(version),
+            *(_f(name, vector(n_intensity, True), True) for name in INTENSITIES if n_intensity),
         ]
     )
 
@@ -147,8 +152,8 @@ def event_frames_schema(n_bytes: int, version: int = SCHEMA_VERSION["event_frame
     )
 
 
-def labels_schema(k_au: int, version: int = SCHEMA_VERSION["labels"]) -> pa.Schema:
-    """Row per event frame: what training reads."""
+def labels_schema(k_au: int, version: int = SCHEMA_VERSION["labels"], n_intensity: int = 0) -> pa.Schema:
+    """Row per event frame: what training reads, with `n_intensity` intensities if the basis has them."""
     return pa.schema(
         [
             _f("session_id", _WORD),
@@ -168,6 +173,7 @@ def labels_schema(k_au: int, version: int = SCHEMA_VERSION["labels"]) -> pa.Sche
             _f("alpha_au_std", vector(k_au), nullable=True),
             *_pose_fields(),
             *_later_fields(version),
+            *(_f(name, vector(n_intensity, True), True) for name in INTENSITIES if n_intensity),
         ]
     )
 

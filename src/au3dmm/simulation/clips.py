@@ -33,12 +33,15 @@ class Clip:
         Of the head about its pivot, x right, y up, z towards the camera.
     translation : (T, 3) array
         m
+    units : (T, 24, 2) array
+        How far each of `FACIAL_UNITS` is shown on the left and on the right, 1 being in full; not known of speech (0).
     """
 
     label: str
     weights: NDArray[np.float64]
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
+    units: NDArray[np.float64]
 
 
 def clip_labels(kind: ClipKind) -> tuple[str, ...]:
@@ -76,25 +79,28 @@ def make_clip(
         T.
     """
     angles = _sway(rng, frames, motion_deg)
+    units = np.zeros((frames, len(FACIAL_UNITS), 2))
     if kind == "speech":
         weights = _speech(family, rng, frames)
     elif kind == "combined":
-        weights = _combined(family, rng, frames)
+        weights, units = _combined(family, rng, frames)
     elif label in HEAD_UNITS:
         weights = np.zeros((frames, len(family.names)))
         axis, sign, least, most = HEAD_UNITS[label]
         # their axes are x, y, z; ours are yaw (y), pitch (x), roll (z)
         angles[:, (1, 0, 2)[axis]] += sign * rng.uniform(least, most) * _course(rng, frames)
     else:
-        weights = _unit(family, label, rng, frames)
+        weights, course = _unit(family, label, rng, frames)
+        units[:, FACIAL_UNITS.index(label)] = course
     if starts_active:
         shown = weights.max(1)
-        weights = np.roll(weights, -int(np.argmax(shown > 0.6 * shown.max(initial=0))), axis=0)
-        weights[-5:] = 0
+        back = -int(np.argmax(shown > 0.6 * shown.max(initial=0)))
+        weights, units = np.roll(weights, back, axis=0), np.roll(units, back, axis=0)
+        weights[-5:], units[-5:] = 0, 0
     rotation = Rotation.from_euler("yxz", angles, degrees=True).as_matrix()
     drift = np.cumsum(0.15 * _MM * rng.standard_normal((frames, 3)), axis=0)
     translation = rng.standard_normal(3) * np.array([20, 15, 20]) * _MM + drift
-    return Clip(label, weights, rotation, translation)
+    return Clip(label, weights, rotation, translation, units)
 
 
 def rise_and_fall(frames: int, start: float, rise: float, hold: float, fall: float) -> NDArray[np.float64]:
@@ -119,18 +125,32 @@ def _strength(family: FaceFamily, unit: str, rng: np.random.Generator) -> NDArra
     return np.asarray(most * rng.uniform(0.5, 1.0) ** (0.3 if unit in BLINKS else 1.0))
 
 
-def _unit(family: FaceFamily, unit: str, rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
+def sides_shown(family: FaceFamily, unit: str, most: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far `most` (E,), of the expressions, shows a unit on the left and on the right (2,), 1 in full."""
+    shown = np.zeros(2)
+    for side, name in enumerate(("left", "right")):
+        parts = {i: weight for i, weight in family.units[unit].items() if family.sides[i] in ("", name)}
+        shown[side] = sum(most[i] for i in parts) / max(sum(parts.values()), 1e-12)
+    return shown
+
+
+def _unit(
+    family: FaceFamily, unit: str, rng: np.random.Generator, frames: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     most = _strength(family, unit, rng)
     if unit == "AU45":
         course = rise_and_fall(frames, rng.uniform(0.2, 0.6) * frames, 3, 1, 4)
     else:
         course = _course(rng, frames)
-    return np.asarray(course[:, None] * most)
+    return course[:, None] * most, course[:, None] * sides_shown(family, unit, most)
 
 
-def _combined(family: FaceFamily, rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
+def _combined(
+    family: FaceFamily, rng: np.random.Generator, frames: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two to four action units that overlap in time, each with a course of its own; sometimes one side only."""
     weights = np.zeros((frames, len(family.names)))
+    units = np.zeros((frames, len(FACIAL_UNITS), 2))
     shared = rng.uniform(0.15, 0.3) * frames
     for unit in rng.choice([u for u in FACIAL_UNITS if u != "AU45"], int(rng.integers(2, 5)), replace=False):
         most = _strength(family, str(unit), rng)
@@ -142,7 +162,8 @@ def _combined(family: FaceFamily, rng: np.random.Generator, frames: int) -> NDAr
             frames, shared + s * rng.uniform(0, 10), s * rng.uniform(6, 12), s * rng.uniform(8, 20), s * 8
         )
         weights = np.maximum(weights, course[:, None] * most)
-    return weights
+        units[:, FACIAL_UNITS.index(str(unit))] = course[:, None] * sides_shown(family, str(unit), most)
+    return weights, units
 
 
 def _speech(family: FaceFamily, rng: np.random.Generator, frames: int) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from au3dmm.core.landmarks import JAW
 from au3dmm.simulation.clips import FRAMES, clip_labels, make_clip
 from au3dmm.simulation.conditions import Condition
 from au3dmm.simulation.contour import PATH_POINTS, slide
-from au3dmm.simulation.faces import FaceFamily
+from au3dmm.simulation.faces import FACIAL_UNITS, FaceFamily
 from au3dmm.simulation.people import draw_expressions, draw_neutral
 from au3dmm.simulation.views import focal_px, landmark_noise, reading, see
 
@@ -45,6 +45,8 @@ class Recordings:
         What the fit is told.
     contour : (L,) bool array
         Landmarks on the jaw's contour.
+    units : (S, C, T, 24, 2) float32 array
+        How far each of `FACIAL_UNITS` is shown on the left and on the right, 1 in full; not known of speech (0).
     """
 
     condition: Condition
@@ -57,6 +59,7 @@ class Recordings:
     activation: NDArray[np.float64]
     focal_px: float
     contour: NDArray[np.bool_]
+    units: NDArray[np.float32]
 
     @property
     def still(self) -> NDArray[np.bool_]:
@@ -115,6 +118,7 @@ def simulate(
     expressions = np.empty((subjects, len(family.names), family.n_metric, 3), np.float32)
     neutral = np.empty((subjects, n, 3))
     activation = np.zeros(shape)
+    units = np.zeros((*shape, len(FACIAL_UNITS), 2), np.float32)
     for s in range(subjects):
         # one stream for each purpose, so that conditions share all that they do not change
         does, errs, seeming, accidents = (np.random.default_rng([seed, s, part]) for part in range(1, 5))
@@ -148,6 +152,7 @@ def simulate(
             noise = landmark_noise(family, condition, far, errs, accidents)
             seen = see(points, family, clip.translation, condition.perspective) + bias + noise
             landmarks[s, c], weights[s, c], rotation[s, c] = seen[:, :n], clip.weights, clip.rotation
+            units[s, c] = clip.units
             rms = np.sqrt(np.maximum(np.einsum("te,ef,tf->t", clip.weights, gram, clip.weights), 0))
             activation[s, c] = rms / (rms.max() or 1.0)
     return Recordings(
@@ -161,4 +166,5 @@ def simulate(
         activation,
         focal_px(family) * condition.focal_guess,
         family.contour[:n],
+        units,
     )

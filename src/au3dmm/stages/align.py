@@ -22,10 +22,12 @@ from au3dmm.core.alignment import (
 )
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.clock import read_clock, read_clock_metadata
+from au3dmm.io.intensity_columns import sparse_vector_array
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import (
     APERTURES,
     FLAGS,
+    INTENSITIES,
     labels_schema,
     read_metadata,
     read_table,
@@ -38,7 +40,7 @@ from au3dmm.io.tables import (
 
 READS = ("session:session", "coefficients", "clock", "event_frames")
 WRITES = ("labels",)
-VERSION = 4  # 3: apertures; 4: confidence
+VERSION = 4  # 3: apertures; 4: confidence, action unit intensities
 
 _SCALARS = ("landmark_score", "scale_px_per_m", "rmse_px", "rmse_iod", "dof", *APERTURES, "confidence")
 _INTERPOLATED = ("linear", "pchip")
@@ -90,6 +92,7 @@ def run(
         "params": params.model_dump(mode="json"),
         **(stamp or {}),
         "basis": made.get("basis"),
+        **({"intensity": made["intensity"]} if "intensity" in made else {}),
         "detector": made.get("detector"),
         "landmark_scheme": made.get("landmark_scheme"),
         "uncertainty": made.get("uncertainty"),
@@ -134,6 +137,16 @@ def _table(
         "translation_px": vector_array(carried(vectors(frames, "translation_px")[0]), ok),
         **{name: scalar(name) for name in _SCALARS},
     }
+    n_intensity = 0
+    if INTENSITIES[0] in frames.column_names:
+        shown, there = vectors(frames, INTENSITIES[0])
+        std, _ = vectors(frames, INTENSITIES[1])
+        n_intensity = shown.shape[1]
+        known = np.asarray(np.isfinite(shown[there]).all(0))
+        shown, std = (np.where(known, values, 0) for values in (shown, std))
+        columns["au_intensity"] = sparse_vector_array(np.nan_to_num(carried(shown)), ok, known)
+        # a reading's errors are the same in the next frame: a mean of two is no surer
+        columns["au_intensity_std"] = sparse_vector_array(np.nan_to_num(carry_values(alignment, std)), ok, known)
     near = alignment.nearest >= 0
     frame_index = frames["frame_index"].to_numpy()
     columns |= {
@@ -149,7 +162,7 @@ def _table(
         "flags": pa.array(_flags(frames, alignment), pa.list_(pa.string())),
         **{name: windows[name] for name in ("event_frame_index", "t_start_us", "t_end_us", "n_events")},
     }
-    schema = labels_schema(alpha.shape[1])
+    schema = labels_schema(alpha.shape[1], n_intensity=n_intensity)
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 

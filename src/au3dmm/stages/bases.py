@@ -31,11 +31,12 @@ from au3dmm.io.bases import write_bases
 from au3dmm.io.corpora.base import Corpus
 from au3dmm.stages.bases_checks import check_landmarks, repeated, some_head
 from au3dmm.stages.bases_info import component_info, corpora_info, learning_info, rounded
+from au3dmm.stages.bases_intensities import bases_intensities, intensity_info
 from au3dmm.stages.bases_rows import OffsetRows, offset_rows
 
 READS = ("corpora",)
 WRITES = ("bases",)
-VERSION = 2
+VERSION = 2  # 2: eyelids count more, mirrored heads, action unit intensities
 
 K_ID_MOST = 22  # what FACEMORPHIC uses
 _STILL_M = 1e-6
@@ -163,6 +164,7 @@ def run(
         repeats = repeated(learnt, names)
         for text in repeats:
             log.warning("%s", text)
+        read = bases_intensities(rows, reduced, components, stddev, params, (template, landmarks))
         made[k] = Bases(
             template=template,
             faces=faces,
@@ -178,8 +180,10 @@ def run(
                 "warnings": [*rows.warnings, *repeats],
                 "components": component_info(rows, learnt, stddev, meanings, names),
                 **({} if mirror is None else {"mirror_error": float(f"{mirror[1]:.7g}")}),
+                **intensity_info(read),
             },
             mirror_au=None if mirror is None else mirror[0],
+            intensities=None if read is None else read.intensities,
         )
         write_bases(path, made[k])
         log.info("bases K=%d: %.1f %% of the motion explained", k, 100 * made[k].info["variance_explained_au"])

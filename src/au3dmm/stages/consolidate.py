@@ -24,7 +24,7 @@ from au3dmm.io.label_metadata import MergedMetadata
 from au3dmm.io.ledger import Ledger
 from au3dmm.io.run_folder import LEDGER, RunFolder
 from au3dmm.io.sessions_index import IndexRow, outcome_counts, read_index, write_index
-from au3dmm.io.tables import check_kind, read_footer, write_batches
+from au3dmm.io.tables import INTENSITIES, check_kind, read_footer, write_batches
 from au3dmm.stages.recordings import (
     Annotations,
     Entry,
@@ -202,14 +202,15 @@ def _write(
     merged = MergedMetadata()
     rows: list[IndexRow] = []
     sources: list[LabelSource] = []
-    k_au, at = 1, 0
+    k_au, n_intensity, at = 1, 0, 0
     for recording in recordings:
         part = splitting.part_of(recording.row)
         row = replace(recording.row, split=part.split, fold=part.fold, annotations_sha256=recording.said_mark)
         if row.status != "failed":
             row = _with_fit(row, recording.folder)
         if recording.labels is not None:
-            n, k_au, metadata = _look(recording.labels, row.session_id)
+            n, k_au, intensities, metadata = _look(recording.labels, row.session_id)
+            n_intensity = max(n_intensity, intensities)
             merged.add(row.session_id, metadata)
             row = _with_labels(row, n, metadata, recording.labels, at)
             at += n
@@ -236,7 +237,7 @@ def _write(
             "splits": splitting.told(),
             "counts": counts,
         }
-        parts = write_label_parts(out.labels, sources, k_au, common, progress)
+        parts = write_label_parts(out.labels, sources, k_au, common, progress, n_intensity=n_intensity)
         said = Annotations(recordings)
         write_batches(out.annotations, "annotations", annotations_schema(), said.batches(), common)
         write_index(out.index, rows, {**common, "annotation_problems": said.problems})
@@ -250,8 +251,8 @@ def _write(
     return found
 
 
-def _look(path: Path, session_id: str) -> tuple[int, int, dict[str, Any]]:
-    """Return rows, coefficients and metadata of a recording's labels."""
+def _look(path: Path, session_id: str) -> tuple[int, int, int, dict[str, Any]]:
+    """Return rows, coefficients, intensities and metadata of a recording's labels."""
     try:
         footer, metadata = read_footer(path)
         check_kind(path, metadata, "labels")
@@ -260,7 +261,9 @@ def _look(path: Path, session_id: str) -> tuple[int, int, dict[str, Any]]:
             f"{err}; expected the labels of session {session_id!r}, which did not fail; run again"
         ) from err
     schema = footer.schema.to_arrow_schema()
-    return footer.num_rows, schema.field("alpha_au").type.list_size, metadata
+    at = schema.get_field_index(INTENSITIES[0])
+    intensities = 0 if at < 0 else schema.field(at).type.list_size
+    return footer.num_rows, schema.field("alpha_au").type.list_size, intensities, metadata
 
 
 def _with_fit(row: IndexRow, folder: Path) -> IndexRow:

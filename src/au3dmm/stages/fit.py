@@ -20,6 +20,7 @@ from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import spread_evenly
 from au3dmm.core.uncertainty import Uncertainty, confidence, measure_uncertainty
 from au3dmm.errors import FitError, SchemaError
+from au3dmm.io.intensity_columns import sparse_vector_array
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
 from au3dmm.io.session import read_session
 from au3dmm.io.tables import (
@@ -33,12 +34,14 @@ from au3dmm.io.tables import (
     write_table,
 )
 from au3dmm.stages.fitted_frames import FittedFrames
+from au3dmm.stages.intensities import UnitIntensities, no_intensities, read_intensities
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks, read_basis_at_landmarks
 
 READS = ("session:camera", "landmarks", "identity", "bases")
 WRITES = ("coefficients",)
 # 2: a sparser prior, noise measured on the session; apertures
-# 3: deviations that cover, confidence; rates by size, jumps put back, outliers count less, small displacements shrunk
+# 3: deviations that cover, confidence, action unit intensities; rates by size, jumps put back, outliers count less,
+#    small displacements shrunk
 VERSION = 3
 
 _BLOCK = 4096
@@ -60,7 +63,8 @@ def run(
     Returns
     -------
     dict
-        ``frames``, ``ok``, ``fit_failed``, ``rmse_px_median``, ``rmse_px_p95``, ``rmse_iod_median``.
+        ``frames``, ``ok``, ``fit_failed``, ``rmse_px_median``, ``rmse_px_p95``, ``rmse_iod_median``; and, if the basis
+        has intensities, ``weak`` and ``unobservable``: their names.
 
     Raises
     ------
@@ -130,7 +134,12 @@ def run(
         measure_apertures(raw[rows[a:b]], neutral[:N_LANDMARKS], block.pose, settings.focal)
         for a, b, block in zip(steps[:-1], steps[1:], blocks, strict=True)
     ]
-    table, summary = _coefficients_table(track, rows, blocks, doubts, openings, status, params, len(components))
+    shown = (
+        no_intensities(len(rows))
+        if model.intensities is None or not len(rows)
+        else read_intensities(model.intensities, blocks, neutral, components, weights, sigma_px)
+    )
+    table, summary = _coefficients_table(track, rows, blocks, doubts, openings, shown, status, params, len(components))
     usable = np.array([status[row] == "ok" for row in rows], bool)
     found = FittedFrames(blocks, usable)
     size_px = sigma_px if measured is None else measured
@@ -144,17 +153,18 @@ def run(
         "camera": camera_metadata(settings),
         "noise": {"sigma_px": round(sigma_px, 4), "measured_px": None if measured is None else round(measured, 4)},
         "uncertainty": {**check.summary(), "determined": found.determined()},
+        **shown.metadata(),
         "landmark_scheme": "ibug68",
         "dense_points": len(model.dense_index),
         "detector": track.metadata.get("detector"),
         "units": "alpha in standard deviations; rotation vector rad, mesh to camera (x right, y up, z towards the"
         " camera); scale px per m at the mesh origin; translation and camera px, y down, camera = row-major [A | t]"
         " of the 2 x 4 affine camera; rmse px, and as a share of the outer eye distance; apertures as shares of the"
-        " eye's width, mouth_open of the outer eye distance; confidence 0 to 1",
+        " eye's width, mouth_open of the outer eye distance; confidence 0 to 1; au_intensity from 0 to 5",
         "counts": {word: status.count(word) for word in sorted(set(status))},
     }
     write_table(coefficients, "coefficients", table, metadata)
-    return summary
+    return summary | shown.summary()
 
 
 def _read_neutral(identity: Path, basis: Mapping[str, Any], n_points: int) -> NDArray[np.float64]:
@@ -184,6 +194,7 @@ def _coefficients_table(
     blocks: list[ExpressionFit],
     doubts: list[Uncertainty],
     openings: list[Apertures],
+    shown: UnitIntensities,
     status: list[str],
     params: FitParams,
     k_au: int,
@@ -241,8 +252,13 @@ def _coefficients_table(
                 for side in ("left", "right", "mouth")
             ),
             scalar_array(confidence(spread([d.certainty for d in doubts], 1)[:, 0], track.score), ok, pa.float32()),
+            *(
+                sparse_vector_array(spread([values], len(shown.names)), ok, shown.known)
+                for values in (shown.values, shown.std)
+                if shown.names
+            ),
         ],
-        schema=coefficients_schema(k_au),
+        schema=coefficients_schema(k_au, n_intensity=len(shown.names)),
     )
     summary: dict[str, Any] = {"frames": n, "ok": int(ok.sum()), "fit_failed": status.count("fit_failed")}
     if ok.any():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from au3dmm.config import FitParams, IdentityParams, Points
 from au3dmm.core.camera import focal_from_field_of_view, principal_point, to_plane
 from au3dmm.core.fitting import CameraSettings, implausible, landmark_weights
+from au3dmm.core.intensities import Intensities
 from au3dmm.core.landmarks import EYELIDS, N_LANDMARKS
 from au3dmm.core.mediapipe_mesh import EYELIDS as MESH_EYELIDS
 from au3dmm.core.placement import spread_weights
@@ -43,6 +44,8 @@ class BasisAtLandmarks:
         Which of the detector's dense points the others are.
     dense_weights : (L - 68,) array
         Their weights, from how well their places are known.
+    intensities : Intensities or None
+        How action unit intensities are read off the coefficients, if the basis says.
     """
 
     template: NDArray[np.float64]
@@ -51,6 +54,7 @@ class BasisAtLandmarks:
     metadata: dict[str, Any]
     dense_index: NDArray[np.int64]
     dense_weights: NDArray[np.float64]
+    intensities: Intensities | None = None
 
     def weights(self, jaw_weight: float) -> NDArray[np.float64]:
         """Return the weight of each point (L,)."""
@@ -87,6 +91,7 @@ def read_basis_at_landmarks(path: Path, points: Points = "ibug68") -> BasisAtLan
         dict(known.metadata),
         known.dense_index.copy(),
         known.dense_weights.copy(),
+        known.intensities,
     )
 
 
@@ -95,7 +100,7 @@ def _read_basis(path: str, state: tuple[int, ...] | None, points: Points) -> Bas
     model = read_bases(path)
     metadata, at68 = basis_metadata(Path(path), model), model.landmarks()
     if points == "ibug68":
-        return BasisAtLandmarks(*at68, metadata, np.zeros(0, np.int64), np.zeros(0))
+        return BasisAtLandmarks(*at68, metadata, np.zeros(0, np.int64), np.zeros(0), model.intensities)
     at_dense = model.dense_landmarks()
     if model.dense is None or at_dense is None:
         raise ConfigError(
@@ -107,9 +112,8 @@ def _read_basis(path: str, state: tuple[int, ...] | None, points: Points) -> Bas
     )
     n = len(model.dense.landmark_index)
     weights = np.ones(n) if model.dense.spread_m is None else spread_weights(model.dense.spread_m)
-    return BasisAtLandmarks(
-        template, components_id, components_au, metadata, model.dense.landmark_index.astype(np.int64), weights
-    )
+    index = model.dense.landmark_index.astype(np.int64)
+    return BasisAtLandmarks(template, components_id, components_au, metadata, index, weights, model.intensities)
 
 
 def camera_settings(params: FitParams | IdentityParams, track: LandmarkTrack, session: Session) -> CameraSettings:

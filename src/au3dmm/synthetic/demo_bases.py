@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from au3dmm.core.basis import Bases
+from au3dmm.core.intensities import Intensities, intensity_names, number_of, unit_of
+from au3dmm.core.landmarks import landmark_positions
+from au3dmm.core.regions import vertex_sides
 from au3dmm.synthetic.head import Head
 from au3dmm.synthetic.head_identity import make_proportions
 from au3dmm.synthetic.head_motion import make_action_units
@@ -14,6 +17,9 @@ K_ID = 22
 POPULATION = 400
 ROUND_M = 1e-7
 """Components are rounded to this, m: far below any landmark's noise, and it compresses well."""
+MAXIMAL = 3.0
+"""Coefficient of a maximal contraction, which has intensity 5."""
+_MIDDLE_M = 0.02
 PROVENANCE = (
     "procedural head and FACS-like fields made of formulas by au3dmm.synthetic.make_assets; no scans, no FLAME;"
     " for trying out only"
@@ -62,6 +68,7 @@ def make_demo_bases(head: Head, seed: int = 0) -> Bases:
         stddev_au=np.linalg.norm(components_au, axis=(1, 2)),
         embedding=head.embedding,
         names_au=tuple(units),
+        intensities=_intensities(head, tuple(units), components_au),
         info={
             "basis_kind": "demo",
             "is_flame_topology": False,
@@ -69,6 +76,25 @@ def make_demo_bases(head: Head, seed: int = 0) -> Bases:
             "provenance": PROVENANCE,
             "seed": seed,
         },
+    )
+
+
+def _intensities(head: Head, names: tuple[str, ...], components: Array) -> Intensities:
+    """Read each unit off its own components: there is nothing to learn where the fields are known."""
+    units = tuple(sorted({unit_of(name) for name in names}, key=lambda unit: (number_of(unit), unit)))
+    marks = landmark_positions(head.vertices, head.faces, head.embedding)
+    left = np.clip(0.5 + vertex_sides(head.vertices, marks) / _MIDDLE_M, 0, 1)
+    own = np.array([[unit_of(name) == unit for name in names] for unit in units], np.float64)
+    flat = components.reshape(len(components), -1)
+    fields = MAXIMAL * own @ flat
+    masks = [np.repeat(half, 3) for half in (left, 1 - left)]
+    n = len(intensity_names(units))
+    return Intensities(
+        units,
+        np.stack([(fields * mask) @ fields.T for mask in masks]),
+        np.stack([(fields * mask) @ flat.T for mask in masks]),
+        np.zeros((n, 2)),
+        np.ones(n),
     )
 
 

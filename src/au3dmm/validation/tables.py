@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.io.table_info import TableInfo, read_rows
-from au3dmm.io.tables import FLAGS, LATER, STATUSES, vectors
+from au3dmm.io.tables import FLAGS, INTENSITIES, LATER, STATUSES, vectors
 
 # the columns that a row has if, and only if, its status is one of these
 _USABLE: dict[str, tuple[str, ...]] = {
@@ -71,6 +71,9 @@ def check_table(info: TableInfo, table: Any, codes: str | None = None) -> Iterat
         for column in LATER:
             if column in table.column_names:
                 yield from _extra(table, column, usable, status)
+        for column in INTENSITIES:
+            if column in table.column_names:
+                yield from _nulls(table, column, usable, status)
     if "confidence" in table.column_names:
         value = table["confidence"].to_numpy(zero_copy_only=False).astype(np.float64)
         bad = np.asarray(table["confidence"].is_valid().to_numpy()) & ~((value >= 0) & (value <= 1))
@@ -78,6 +81,11 @@ def check_table(info: TableInfo, table: Any, codes: str | None = None) -> Iterat
             yield Finding(f"confidence is {value[np.argmax(bad)]:.3g} in {_rows(bad)}", "0 to 1")
     for column in _vector_columns(table):
         values, valid = vectors(table, column)
+        if column in INTENSITIES:  # what cannot be observed is null, in all rows
+            known = np.isfinite(values[valid]).any(0)
+            if (values[valid][:, known] < 0).any():
+                yield Finding(f"{column} is negative", "intensities from 0")
+            values = values[:, known]
         bad = valid & ~np.isfinite(values).all(1)
         if bad.any():
             yield Finding(f"{column} is not finite in {_rows(bad)}", "finite numbers")
