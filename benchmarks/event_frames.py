@@ -36,7 +36,8 @@ from au3dmm.io import event_frame_table
 from au3dmm.io.clock import Clock, write_clock
 from au3dmm.io.event_frame_table import read_clip
 from au3dmm.io.events import open_events
-from au3dmm.io.tables import landmarks_schema, word_array, write_table
+from au3dmm.io.table_schemas import landmarks_schema
+from au3dmm.io.tables import word_array, write_table
 from au3dmm.stages import frames
 
 CLIP, CLIPS, CHUNK = 75, 20, 1 << 16

@@ -15,7 +15,8 @@ from au3dmm.core.basis import Bases, deform
 from au3dmm.core.camera import focal_from_field_of_view, from_plane, principal_point
 from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.io.bases import write_bases
-from au3dmm.io.tables import landmarks_schema, scalar_array, vector_array, word_array, write_table
+from au3dmm.io.table_schemas import landmarks_schema
+from au3dmm.io.tables import scalar_array, vector_array, word_array, write_table
 from faces import make_face, see_pinhole
 
 WIDTH, HEIGHT = 640, 480

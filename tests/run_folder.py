@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow as pa
 
-from au3dmm.io import tables
+from au3dmm.io import table_schemas, tables
 from au3dmm.io.atomic import write_json
 from au3dmm.io.clock import Clock, write_clock
 from au3dmm.io.hashing import sha256_file
@@ -81,7 +81,7 @@ def build_tables(n=6, lost=(2,)):
         *(pa.array(["p01"]), pa.array([["s01"]]), word_array(["ok"]), flags(1)),
         *(vector_array(np.zeros((1, 2))), vector_array(np.ones((1, 2)))),
         *(vector_array(np.zeros((1, 204))), vector_array(np.zeros((1, 204)))),
-        pa.ListArray.from_arrays([0, 1], frame).cast(tables.identity_schema(2).field("neutral_frames").type),
+        pa.ListArray.from_arrays([0, 1], frame).cast(table_schemas.identity_schema(2).field("neutral_frames").type),
         *(pa.array([1.0], pa.float32()), pa.array([0.01], pa.float32())),
         *(word_array(["good"]), pa.array([0.9], pa.float32()), flags(1), pa.array([6], pa.int32())),
         *(pa.array([1], pa.int32()), pa.array([2.0], pa.float32()), pa.array([0.1], pa.float32())),
@@ -107,11 +107,11 @@ def build_tables(n=6, lost=(2,)):
         *(alpha, std, *pose(ok), *apertures_and_confidence(ok)),
     ]
     schemas = {
-        "landmarks": (tables.landmarks_schema(), landmarks),
-        "identity": (tables.identity_schema(2), identity),
-        "coefficients": (tables.coefficients_schema(K), coefficients),
-        "event_frames": (tables.event_frames_schema(4), event_frames),
-        "labels": (tables.labels_schema(K), labels),
+        "landmarks": (table_schemas.landmarks_schema(), landmarks),
+        "identity": (table_schemas.identity_schema(2), identity),
+        "coefficients": (table_schemas.coefficients_schema(K), coefficients),
+        "event_frames": (table_schemas.event_frames_schema(4), event_frames),
+        "labels": (table_schemas.labels_schema(K), labels),
     }
     return {kind: pa.Table.from_arrays(arrays, schema=schema) for kind, (schema, arrays) in schemas.items()}
 

@@ -9,14 +9,8 @@ import pyarrow as pa
 
 from au3dmm.core.clock import ClockModel
 from au3dmm.io.events import EVENT_DTYPE, TRIGGER_DTYPE, write_evt3
-from au3dmm.io.tables import (
-    coefficients_schema,
-    landmarks_schema,
-    scalar_array,
-    vector_array,
-    word_array,
-    write_table,
-)
+from au3dmm.io.table_schemas import coefficients_schema, landmarks_schema
+from au3dmm.io.tables import scalar_array, vector_array, word_array, write_table
 
 TRUE = ClockModel(15_000_000.4, 35.0)  # the 24-bit clock wraps inside
 N_FRAMES, INTERVAL, EXPOSURE = 60, 41_708, 8_000

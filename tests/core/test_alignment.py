@@ -16,7 +16,7 @@ from au3dmm.core.alignment import (
     label_times,
 )
 from au3dmm.errors import FitError
-from au3dmm.io.tables import STATUSES
+from au3dmm.io.table_schemas import STATUSES
 
 FRAMES = np.array([0, 100, 200, 300, 400])
 OK = ["ok"] * 5

@@ -18,7 +18,7 @@ from au3dmm.core.canvases import Encoding
 from au3dmm.core.event_frames import Windows
 from au3dmm.core.representations import EventFrame
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.io import tables
+from au3dmm.io import table_schemas, tables
 from au3dmm.io.event_frame_table import (
     read_clip,
     read_event_frame_info,
@@ -209,11 +209,11 @@ def test_metadata_that_does_not_fit_the_pixels_is_refused(tmp_path, metadata, sa
 
 
 def test_tables_of_version_1_are_read(tmp_path, monkeypatch) -> None:
-    monkeypatch.setitem(tables.SCHEMA_VERSION, "event_frames", 1)
+    monkeypatch.setitem(table_schemas.SCHEMA_VERSION, "event_frames", 1)
     path, frames = tmp_path / "event_frames.polarity.parquet", [bytes([0, 128, 255, k]) for k in range(3)]
     now = pa.array([1, 2, 3], pa.int64())
     columns = [pa.array([0, 1, 2], pa.int32()), now, now, now, tables.word_array(["ok"] * 3)]
-    schema = tables.event_frames_schema(4, 1)
+    schema = table_schemas.event_frames_schema(4, 1)
     table = pa.Table.from_arrays([*columns, pa.array(frames, pa.binary(4))], schema=schema)
     tables.write_table(path, "event_frames", table, {"shape": [2, 2], "dtype": "uint8"})
     monkeypatch.undo()

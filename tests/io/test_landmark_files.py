@@ -6,7 +6,8 @@ import pytest
 
 from au3dmm.errors import SessionError
 from au3dmm.io.landmark_files import read_landmark_file
-from au3dmm.io.tables import landmarks_schema, scalar_array, vector_array, word_array, write_table
+from au3dmm.io.table_schemas import landmarks_schema
+from au3dmm.io.tables import scalar_array, vector_array, word_array, write_table
 
 POINTS = np.random.default_rng(0).uniform(10, 200, (3, 68, 3)).astype(np.float32)
 

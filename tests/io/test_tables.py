@@ -6,17 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from au3dmm.errors import SchemaError
-from au3dmm.io.tables import (
-    SCHEMA_VERSION,
-    event_frames_schema,
-    read_metadata,
-    read_table,
-    scalar_array,
-    vector_array,
-    vectors,
-    word_array,
-    write_table,
-)
+from au3dmm.io.table_schemas import SCHEMA_VERSION, event_frames_schema
+from au3dmm.io.tables import read_metadata, read_table, scalar_array, vector_array, vectors, word_array, write_table
 
 
 def event_table(n=5):

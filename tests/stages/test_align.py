@@ -13,15 +13,8 @@ from au3dmm.config import AlignParams
 from au3dmm.errors import SchemaError
 from au3dmm.io.clock import Clock, write_clock
 from au3dmm.io.intensity_columns import sparse_vector_array
-from au3dmm.io.tables import (
-    event_frames_schema,
-    labels_schema,
-    read_metadata,
-    read_table,
-    vectors,
-    word_array,
-    write_table,
-)
+from au3dmm.io.table_schemas import event_frames_schema, labels_schema
+from au3dmm.io.tables import read_metadata, read_table, vectors, word_array, write_table
 from au3dmm.stages import align
 from timed_recording import INTERVAL, N_FRAMES, T_RGB, TRUE, write_coefficients, write_session
 

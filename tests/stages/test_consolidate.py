@@ -8,7 +8,7 @@ import pytest
 
 from au3dmm.config import SplitsParams
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.io import label_dataset, tables
+from au3dmm.io import label_dataset
 from au3dmm.io.dataset import read_dataset
 from au3dmm.io.label_dataset import (
     LabelSource,
@@ -22,6 +22,7 @@ from au3dmm.io.label_dataset import (
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import read_index
 from au3dmm.io.table_info import read_table_info, schema_differences
+from au3dmm.io.table_schemas import LATER
 from au3dmm.io.tables import read_metadata, read_table, vectors, write_table
 from au3dmm.stages import consolidate
 from dataset_run import entries_of, metadata_of, tree_bytes, write_dataset, write_manifest, write_run, write_session
@@ -292,7 +293,7 @@ def test_without_a_person_the_bytes_are_those_of_a_run_that_never_had_them(datas
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_older_labels_lack_columns_and_are_put_together_all_the_same(dataset, version):
-    lacking = [name for name, since in tables.LATER.items() if since > version]
+    lacking = [name for name, since in LATER.items() if since > version]
     path = run_of(dataset).session("S1_AU1_1") / "labels.parquet"
     metadata, table = read_metadata(path), read_table(path, "labels")
     write_table(path, "labels", table.drop_columns(lacking), {**metadata, "schema_version": version})
@@ -310,7 +311,7 @@ def test_older_labels_lack_columns_and_are_put_together_all_the_same(dataset, ve
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_older_consolidated_labels_are_read_with_nulls_for_what_they_lack(dataset, version):
-    lacking = [name for name, since in tables.LATER.items() if since > version]
+    lacking = [name for name, since in LATER.items() if since > version]
     part = label_parts(run_of(dataset).labels)[0]
     now, metadata = read_table(part, "dataset_labels"), read_metadata(part)
     k_au = vectors(now, "alpha_au")[0].shape[1]

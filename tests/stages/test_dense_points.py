@@ -12,7 +12,8 @@ from au3dmm.core.landmarks import DenseEmbedding, LandmarkEmbedding
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.bases import read_bases, write_bases
 from au3dmm.io.table_info import read_table_info, schema_differences
-from au3dmm.io.tables import landmarks_schema, read_metadata, read_table, vector_array, vectors, write_table
+from au3dmm.io.table_schemas import landmarks_schema
+from au3dmm.io.tables import read_metadata, read_table, vector_array, vectors, write_table
 from au3dmm.stages import fit, identity
 from planted import plant, small_bases
 

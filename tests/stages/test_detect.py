@@ -9,7 +9,8 @@ from au3dmm.core.landmarks import eye_distance
 from au3dmm.detectors.base import DetectedFace
 from au3dmm.errors import AssetError, OutputError, SessionError
 from au3dmm.io.landmark_table import read_landmark_track
-from au3dmm.io.tables import landmarks_schema, read_metadata, read_table, vectors
+from au3dmm.io.table_schemas import landmarks_schema
+from au3dmm.io.tables import read_metadata, read_table, vectors
 from au3dmm.io.video import packet_times
 from au3dmm.stages import detect
 from models import mediapipe_folder

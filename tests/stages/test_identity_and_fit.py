@@ -186,7 +186,7 @@ def test_landmarks_of_a_mirrored_face_are_refused_as_a_whole(tmp_path):
 def test_the_tables_have_the_schema_they_claim(tmp_path):
     planted = plant(tmp_path)
     run_both(planted, tmp_path)
-    from au3dmm.io.tables import coefficients_schema, identity_schema
+    from au3dmm.io.table_schemas import coefficients_schema, identity_schema
 
     assert pq.read_schema(tmp_path / "coefficients.parquet").remove_metadata().equals(coefficients_schema(12))
     assert pq.read_schema(tmp_path / "identity.parquet").remove_metadata().equals(identity_schema(8))
@@ -414,7 +414,7 @@ def test_the_papers_neutral_is_not_tested_and_says_so(tmp_path):
 
 
 def test_a_table_of_an_older_version_is_still_read(tmp_path):
-    from au3dmm.io.tables import SCHEMA_VERSION, identity_schema
+    from au3dmm.io.table_schemas import SCHEMA_VERSION, identity_schema
 
     planted = plant(tmp_path)
     run_both(planted, tmp_path)

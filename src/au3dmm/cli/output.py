@@ -91,7 +91,7 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
     >>> stage_line("align", {"frames": 9, "ok": 9})
     '9 event frames, all ok'
     """
-    from au3dmm.io.tables import STATUSES
+    from au3dmm.io.table_schemas import STATUSES
 
     n = summary.get("frames")
     if stage in ("detect", "fit", "align"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from au3dmm.io.tables import INTENSITIES
+from au3dmm.io.table_schemas import INTENSITIES
 
 _AXES = {
     "rotation_vector": ("x", "y", "z"),

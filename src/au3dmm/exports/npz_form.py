@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from au3dmm.exports.selection import Selection
-from au3dmm.io.tables import FLAGS, vectors
+from au3dmm.io.table_schemas import FLAGS
+from au3dmm.io.tables import vectors
 
 Progress = Callable[[int, int | None], None]
 Arrays = Iterator[tuple[str, NDArray[Any]]]

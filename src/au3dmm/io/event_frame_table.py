@@ -19,7 +19,8 @@ from au3dmm.core.event_frames import Windows
 from au3dmm.core.representations import EventFrame
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.arguments import whole_number
-from au3dmm.io.tables import check_kind, event_frames_schema, read_footer, word_array, write_batches
+from au3dmm.io.table_schemas import event_frames_schema
+from au3dmm.io.tables import check_kind, read_footer, word_array, write_batches
 
 DTYPES = ("uint8", "uint16", "float16")
 _GROUP_BYTES = 1 << 20  # a clip of 75 frames then reads little that it does not need, and few groups

@@ -10,7 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from au3dmm.errors import SchemaError
-from au3dmm.io.tables import METADATA_KEY, vector
+from au3dmm.io.table_schemas import vector
+from au3dmm.io.tables import METADATA_KEY
 
 
 def sparse_vector_array(values: NDArray[Any], valid: NDArray[np.bool_], known: NDArray[np.bool_]) -> pa.Array:

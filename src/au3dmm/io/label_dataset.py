@@ -18,16 +18,8 @@ import pyarrow.parquet as pq
 from au3dmm.errors import SchemaError
 from au3dmm.io import tables
 from au3dmm.io.atomic import remove_leftovers
-from au3dmm.io.tables import (
-    INTENSITIES,
-    LATER,
-    SCHEMA_VERSION,
-    check_kind,
-    labels_schema,
-    metadata_of,
-    read_footer,
-    write_batches,
-)
+from au3dmm.io.table_schemas import INTENSITIES, LATER, SCHEMA_VERSION, labels_schema
+from au3dmm.io.tables import check_kind, metadata_of, read_footer, write_batches
 
 KIND = "dataset_labels"
 GROUP_ROWS = 65_536
@@ -157,7 +149,7 @@ def iter_labels(
     folder : Path
         ``dataset/labels``.
     columns : sequence of str, optional
-        Which; default: all. What older versions did not have (`tables.LATER`) is null.
+        Which; default: all. What older versions did not have (`table_schemas.LATER`) is null.
     split, fold : optional
         Only rows of this part.
 

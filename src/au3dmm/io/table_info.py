@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from au3dmm.errors import SchemaError
-from au3dmm.io import tables
+from au3dmm.io import table_schemas, tables
 from au3dmm.io.annotations import annotations_schema
 from au3dmm.io.label_dataset import dataset_labels_schema
 from au3dmm.io.sessions_index import sessions_schema
@@ -85,7 +85,7 @@ def type_name(kind: pa.DataType) -> str:
 
     Examples
     --------
-    >>> type_name(tables.vector(30)), type_name(pa.list_(pa.string())), type_name(pa.int64()), type_name(pa.binary(9))
+    >>> type_name(table_schemas.vector(30)), type_name(pa.list_(pa.string())), type_name(pa.int64()), type_name(pa.binary(9))
     ('float[30]', 'list of string', 'int64', 'bytes[9]')
     """
     if pa.types.is_fixed_size_list(kind):
@@ -125,27 +125,27 @@ def schema_differences(info: TableInfo) -> list[str]:
 
 def _expected(info: TableInfo) -> pa.Schema:
     if info.kind == "landmarks":
-        return tables.landmarks_schema(_length(info.schema, "dense_px", 0) // 3)
+        return table_schemas.landmarks_schema(_length(info.schema, "dense_px", 0) // 3)
     if info.kind == "identity":
-        return tables.identity_schema(
+        return table_schemas.identity_schema(
             _length(info.schema, "alpha_id", 1), _length(info.schema, "neutral_dense_m", 0) // 3, info.version
         )
     if info.kind == "coefficients":
-        return tables.coefficients_schema(*_sizes(info))
+        return table_schemas.coefficients_schema(*_sizes(info))
     if info.kind == "labels":
-        return tables.labels_schema(*_sizes(info))
+        return table_schemas.labels_schema(*_sizes(info))
     if info.kind == "dataset_labels":
         return dataset_labels_schema(*_sizes(info))
     if info.kind == "sessions":
         return sessions_schema()
     if info.kind == "annotations":
         return annotations_schema()
-    return tables.event_frames_schema(_length(info.schema, "pixels", 1), info.version)
+    return table_schemas.event_frames_schema(_length(info.schema, "pixels", 1), info.version)
 
 
 def _sizes(info: TableInfo) -> tuple[int, int, int]:
     """Return coefficients, version and intensities of a table."""
-    intensities = _length(info.schema, tables.INTENSITIES[0], 0) if info.version > 2 else 0
+    intensities = _length(info.schema, table_schemas.INTENSITIES[0], 0) if info.version > 2 else 0
     return _length(info.schema, "alpha_au", 1), info.version, intensities
 
 

@@ -24,19 +24,8 @@ from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.clock import read_clock, read_clock_metadata
 from au3dmm.io.intensity_columns import sparse_vector_array
 from au3dmm.io.session import Session, read_session
-from au3dmm.io.tables import (
-    APERTURES,
-    FLAGS,
-    INTENSITIES,
-    labels_schema,
-    read_metadata,
-    read_table,
-    scalar_array,
-    vector_array,
-    vectors,
-    word_array,
-    write_table,
-)
+from au3dmm.io.table_schemas import APERTURES, FLAGS, INTENSITIES, labels_schema
+from au3dmm.io.tables import read_metadata, read_table, scalar_array, vector_array, vectors, word_array, write_table
 
 READS = ("session:session", "coefficients", "clock", "event_frames")
 WRITES = ("labels",)

@@ -24,7 +24,8 @@ from au3dmm.io.label_metadata import MergedMetadata
 from au3dmm.io.ledger import Ledger
 from au3dmm.io.run_folder import LEDGER, RunFolder
 from au3dmm.io.sessions_index import IndexRow, outcome_counts, read_index, write_index
-from au3dmm.io.tables import INTENSITIES, check_kind, read_footer, write_batches
+from au3dmm.io.table_schemas import INTENSITIES
+from au3dmm.io.tables import check_kind, read_footer, write_batches
 from au3dmm.stages.recordings import (
     Annotations,
     Entry,

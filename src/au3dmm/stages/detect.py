@@ -20,7 +20,8 @@ from au3dmm.detectors.selection import choose_face, face_flags
 from au3dmm.errors import SessionError
 from au3dmm.io.frames import Frame, SessionFrames, session_frames
 from au3dmm.io.session import Session, read_session
-from au3dmm.io.tables import landmarks_schema, scalar_array, vector_array, word_array, write_table
+from au3dmm.io.table_schemas import landmarks_schema
+from au3dmm.io.tables import scalar_array, vector_array, word_array, write_table
 
 READS = ("session:rgb",)
 WRITES = ("landmarks",)

@@ -23,16 +23,8 @@ from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.intensity_columns import sparse_vector_array
 from au3dmm.io.landmark_table import LandmarkTrack, read_landmark_track
 from au3dmm.io.session import read_session
-from au3dmm.io.tables import (
-    coefficients_schema,
-    read_metadata,
-    read_table,
-    scalar_array,
-    vector_array,
-    vectors,
-    word_array,
-    write_table,
-)
+from au3dmm.io.table_schemas import coefficients_schema
+from au3dmm.io.tables import read_metadata, read_table, scalar_array, vector_array, vectors, word_array, write_table
 from au3dmm.stages.fitted_frames import FittedFrames
 from au3dmm.stages.intensities import UnitIntensities, no_intensities, read_intensities
 from au3dmm.stages.preparation import camera_metadata, camera_settings, plane_landmarks, read_basis_at_landmarks

@@ -20,7 +20,8 @@ from au3dmm.core.same_person import PeopleTest, compare_people
 from au3dmm.errors import FitError, SchemaError
 from au3dmm.io.landmark_table import read_landmark_track
 from au3dmm.io.session import read_session
-from au3dmm.io.tables import identity_schema, vector_array, word_array, write_table
+from au3dmm.io.table_schemas import identity_schema
+from au3dmm.io.tables import vector_array, word_array, write_table
 from au3dmm.stages.identity_doubts import IdentityDoubts
 from au3dmm.stages.preparation import (
     BasisAtLandmarks,

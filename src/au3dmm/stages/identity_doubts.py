@@ -76,7 +76,7 @@ class IdentityDoubts:
         return len({session for session, _ in self.used})
 
     def columns(self) -> list[pa.Array]:
-        """Return the columns of `tables.identity_schema` from ``neutral_trust`` to ``people_distance_mm``."""
+        """Return the columns of `table_schemas.identity_schema` from ``neutral_trust`` to ``people_distance_mm``."""
         test, tested = self.test, self.people is not None and self.people.tested
 
         def number(value: float | None) -> pa.Array:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.io.table_info import TableInfo, read_rows
-from au3dmm.io.tables import FLAGS, INTENSITIES, LATER, STATUSES, vectors
+from au3dmm.io.table_schemas import FLAGS, INTENSITIES, LATER, STATUSES
+from au3dmm.io.tables import vectors
 
 # the columns that a row has if, and only if, its status is one of these
 _USABLE: dict[str, tuple[str, ...]] = {
