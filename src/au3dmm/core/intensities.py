@@ -213,6 +213,15 @@ def intensity_noise(
     return np.asarray(np.sqrt(np.maximum(variance, 0)))
 
 
+def noise_of_session(weights: NDArray[np.floating], covariance: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what landmark noise alone makes of each intensity (n,), given covariances of alpha (T, K, K).
+
+    It does not depend on what is shown: a recording in which nothing moves says as much of what could be seen.
+    """
+    mean = np.asarray(covariance, np.float64).mean(0)
+    return np.asarray(intensity_noise(weights, np.sqrt(np.diag(mean))[None], correlation_of(mean[None]))[0])
+
+
 def intensity_std(
     intensity: NDArray[np.floating], noise: NDArray[np.floating], residual: NDArray[np.floating]
 ) -> NDArray[np.float64]:

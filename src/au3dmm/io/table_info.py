@@ -85,8 +85,10 @@ def type_name(kind: pa.DataType) -> str:
 
     Examples
     --------
-    >>> type_name(table_schemas.vector(30)), type_name(pa.list_(pa.string())), type_name(pa.int64()), type_name(pa.binary(9))
-    ('float[30]', 'list of string', 'int64', 'bytes[9]')
+    >>> type_name(table_schemas.vector(30)), type_name(pa.list_(pa.string())), type_name(pa.int64())
+    ('float[30]', 'list of string', 'int64')
+    >>> type_name(pa.binary(9))
+    'bytes[9]'
     """
     if pa.types.is_fixed_size_list(kind):
         return f"{kind.value_type}[{kind.list_size}]"

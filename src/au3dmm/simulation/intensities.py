@@ -20,6 +20,7 @@ from au3dmm.core.intensities import (
     correlation_of,
     intensity_noise,
     intensity_std,
+    noise_of_session,
     observability,
     states_of,
 )
@@ -161,7 +162,7 @@ def measure_intensities(
     noise = intensity_noise(reader.weights, found.alpha_std.reshape(-1, k), correlation_of(covariance))
     values = reader.read(found.alpha.reshape(-1, k))
     std = intensity_std(values, noise, reader.residual)
-    known = observability(reader.explained, np.median(noise, axis=0))
+    known = observability(reader.explained, noise_of_session(reader.weights, covariance))
     flat = truth.reshape(-1, truth.shape[-1])
     measures = {}
     for i, (name, state) in enumerate(zip(reader.names, states_of(known), strict=True)):

@@ -129,7 +129,9 @@ def run(
     shown = (
         no_intensities(len(rows))
         if model.intensities is None or not len(rows)
-        else read_intensities(model.intensities, blocks, neutral, components, weights, sigma_px)
+        else read_intensities(
+            model.intensities, blocks, np.concatenate([d.std for d in doubts]), neutral, components, weights, sigma_px
+        )
     )
     table, summary = _coefficients_table(track, rows, blocks, doubts, openings, shown, status, params, len(components))
     usable = np.array([status[row] == "ok" for row in rows], bool)

@@ -18,6 +18,7 @@ from au3dmm.core.intensities import (
     correlation_of,
     intensity_noise,
     intensity_std,
+    noise_of_session,
     observability,
     states_of,
 )
@@ -83,6 +84,7 @@ def no_intensities(n_frames: int) -> UnitIntensities:
 def read_intensities(
     reader: Intensities,
     blocks: Sequence[ExpressionFit],
+    alpha_std: NDArray[np.float64],
     neutral: NDArray[np.float64],
     components: NDArray[np.float64],
     weights: NDArray[np.float64],
@@ -96,6 +98,8 @@ def read_intensities(
         Of the basis.
     blocks : sequence of ExpressionFit
         The fit, one frame at least.
+    alpha_std : (T, K) array
+        What is stated of its coefficients.
     neutral : (L, 3) array
         Neutral face, m.
     components : (K, L, 3) array
@@ -106,12 +110,11 @@ def read_intensities(
         Noise that the fit believed, px at 144 px between the outer eye corners.
     """
     alpha = np.concatenate([block.alpha for block in blocks])
-    alpha_std = np.concatenate([block.alpha_std for block in blocks])
     cameras = np.concatenate([block.camera[:, :, :3] for block in blocks])
     some = spread_evenly(np.arange(len(alpha)), _FRAMES)
     noise_of = noise_px(sigma_px, cameras[some], neutral)
-    correlation = correlation_of(alpha_covariance(neutral, components, weights, cameras[some], noise_of))
-    noise = intensity_noise(reader.weights, alpha_std, correlation)
+    covariance = alpha_covariance(neutral, components, weights, cameras[some], noise_of)
+    noise = intensity_noise(reader.weights, alpha_std, correlation_of(covariance))
     values = reader.read(alpha)
-    known = observability(reader.explained, np.median(noise, axis=0))
+    known = observability(reader.explained, noise_of_session(reader.weights, covariance))
     return UnitIntensities(reader.names, values, intensity_std(values, noise, reader.residual), known, states_of(known))
