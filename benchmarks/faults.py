@@ -171,6 +171,50 @@ def repeated_kills(campaign: Campaign) -> None:
     campaign.check(row, campaign.bench.run(out))
 
 
+def detection_kills(campaign: Campaign, n: int = 10, frames: int = 4000) -> None:
+    """SIGKILL the detection of a long video at random moments: the next run goes on after the parts that are done."""
+    import numpy as np
+
+    import recordings as rec
+
+    row = campaign.row(f"SIGKILL in the middle of a video of {frames} frames")
+    folder = campaign.folder / "long" / "dataset"
+    session = folder / "rawdata" / "long"
+    session.mkdir(parents=True)
+    textures = rec.noise_images(64)
+    rec.write_video(session / "rgb.mp4", [textures[i % 64] for i in range(frames)])
+    marks = np.random.default_rng(0).uniform(0, 48, (frames, 68, 3)).astype(np.float32)
+    np.savez(session / "landmarks.npz", landmarks=marks)
+    rec.write_manifest(session, {"file": "rgb.mp4"}, landmarks={"file": "landmarks.npz"})
+    bench = Bench(folder, folder.parent / "runs", ("--detector", "precomputed", "--until", "detect"))
+    whole = bench.run(bench.fresh())
+    assert whole.code == 0, whole.stderr
+    reference, kept = contents(whole.out), []
+    most = frames // 256
+    for _ in range(n):
+        run = bench.start(bench.fresh())
+        wanted, until = campaign.random.randint(0, most - 1), time.monotonic() + 300
+        while len(_parts(run.out)) < wanted and run.process.poll() is None and time.monotonic() < until:
+            time.sleep(0.002)
+        time.sleep(campaign.random.uniform(0, 0.1))
+        run.kill("all")
+        run.end()
+        before = _parts(run.out)
+        kept.append(len(before))
+        again = bench.start(run.out)
+        ended = again.end()
+        row.runs += 1
+        row.completed += ended.code == 0
+        row.same += contents(run.out) == reference
+        campaign.expect(row, not _parts(run.out), "parts were left over")
+        campaign.expect(row, not again.orphans(), "orphans")
+    row.fault += f"; parts of 256 frames that were kept: {', '.join(map(str, sorted(kept)))} of {most}"
+
+
+def _parts(out: Path) -> list[Path]:
+    return sorted(out.glob("sessions/*/.landmarks.parts/*.arrow"))
+
+
 # no room
 
 
@@ -521,6 +565,7 @@ FAULTS: dict[str, Callable[[Campaign], None]] = {
     for function in (
         kills,
         repeated_kills,
+        detection_kills,
         disk_full_injected,
         disk_full,
         bad_sessions,

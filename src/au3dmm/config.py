@@ -76,6 +76,22 @@ class DetectParams(Params):
     min_landmark_score: float = Field(0.5, ge=0, le=1, description="Below: status low_confidence.")
     recrops: int = Field(1, ge=0, le=3, description="mediapipe: times the region is cut again from the mesh.")
     small_px: float = Field(40.0, ge=0, description="Outer eye corners closer than this: flag small, px.")
+    max_side_px: int = Field(
+        1920, ge=0, description="Images with a longer side are shrunk to it for networks, px; 0 = never."
+    )
+    check_with: Literal["none", "mediapipe", "face_alignment", "precomputed"] = Field(
+        "none", description="A second detector, which checks the first on some frames."
+    )
+    check_every: int = Field(10, ge=1, description="check_with: on every n-th frame.")
+    max_disagreement_iod: float = Field(
+        0.1, gt=0, description="check_with: farther apart, as a share of the eye distance: flag detectors_disagree."
+    )
+
+    @model_validator(mode="after")
+    def _checked_by_another(self) -> Self:
+        if self.check_with == self.detector:
+            raise ValueError(f"check_with is {self.check_with!r}, the detector itself; expected another one, or none")
+        return self
 
 
 class _PresetParams(Params):

@@ -59,6 +59,17 @@ def test_json_is_one_object_on_stdout_with_the_documented_keys(label):
     assert answer.err == []
 
 
+def test_the_noise_of_the_landmarks_and_a_check_by_a_second_detector_are_told(label, mediapipe_weights):
+    answer = label("--check-with", "mediapipe")
+    assert answer.code == 0, answer.err
+    assert "landmarks     noise from frame to frame " in answer.out
+    assert "checked       0 frames; no face for it in 3 more" in answer.out  # the recording shows noise, not faces
+    assert any("a second detector sees another face, or none, in 3 of the 3 frames" in line for line in answer.err)
+    told = json.loads(label("--check-with", "mediapipe", "--json").out)["landmarks"]
+    assert set(told) == {"jitter_px", "jitter_iod", "flags", "check"}
+    assert told["check"] == {"frames": 0, "median_iod": None, "disagree": 0, "missed": 3}
+
+
 def test_a_changed_parameter_runs_only_what_depends_on_it(label, tmp_path):
     out = tmp_path / "out"
     label("--out", out)

@@ -9,6 +9,7 @@ from au3dmm.core.landmarks import eye_distance
 from au3dmm.detectors.base import DetectedFace
 from au3dmm.errors import AssetError, OutputError, SessionError
 from au3dmm.io.landmark_table import read_landmark_track
+from au3dmm.io.session import read_session
 from au3dmm.io.table_schemas import landmarks_schema
 from au3dmm.io.tables import read_metadata, read_table, vectors
 from au3dmm.io.video import packet_times
@@ -94,6 +95,9 @@ def test_every_frame_has_a_row_with_its_status(tmp_path, fake):
         "low_confidence": 1,
         "no_face": 1,
         "decode_error": 0,
+        "jitter_px": None,
+        "jitter_iod": None,
+        "flags": {"small": 11},
     }
     assert detector.seen == [(i, (48, 64, 3)) for i in range(12)]
 
@@ -108,7 +112,7 @@ def test_metadata_says_what_made_it_and_what_it_is_in(tmp_path, fake):
     assert meta["fingerprint"] == "abc"
     assert meta["image"] == {"width": 64, "height": 48}
     assert meta["detector"] == {"name": "fake"}
-    assert meta["counts"] == counts
+    assert meta["counts"] | meta["quality"] == counts
     assert meta["params"]["detector"] == "mediapipe"
     assert meta["landmark_scheme"] == "ibug68"
     assert str(tmp_path) not in str(meta)
@@ -240,6 +244,76 @@ def test_precomputed_landmarks_become_the_table(tmp_path):
     rec.write_manifest(tmp_path, {"file": "rgb.mp4"}, landmarks={"file": "l.parquet"})
     _, again = run(session, tmp_path / "again.parquet", DetectParams(detector="precomputed"))
     assert again.equals(table)
+
+
+@pytest.fixture
+def two_fakes(monkeypatch):
+    def install(first, second):
+        of = {"mediapipe": FakeDetector(first), "precomputed": FakeDetector(second)}
+        monkeypatch.setattr(detect, "make_detector", lambda params, **_: of[params.detector])
+
+    return install
+
+
+def test_a_second_detector_checks_every_nth_frame(tmp_path, two_fakes):
+    # 36 px between the eyes: 1.8 px are 5 %, 7.2 px 20 %; frame 6 has nobody for the second, frame 9 for the first
+    two_fakes(
+        lambda i: [] if i == 9 else [(0, 0.9)],
+        lambda i: {3: [(1.8, 0.9), (90, 0.9)], 6: []}.get(i, [(7.2, 0.9)]),
+    )
+    session, _ = record(tmp_path)
+    params = DetectParams(check_with="precomputed", check_every=3, small_px=0)
+    counts, table = run(session, tmp_path / "l.parquet", params)
+    assert table.schema.remove_metadata() == landmarks_schema(0, checked=True)
+    apart = table["disagreement_iod"].to_pylist()
+    assert apart[0] == pytest.approx(0.2)
+    assert apart[3] == pytest.approx(0.05), "the nearer of two faces"
+    assert [i for i, value in enumerate(apart) if value is not None] == [0, 3]
+    assert [i for i, f in enumerate(table["flags"].to_pylist()) if f] == [0]
+    assert table["flags"].to_pylist()[0] == ["detectors_disagree"]
+    assert counts["check"] == {
+        "frames": 2,
+        "median_iod": pytest.approx(0.125),
+        "disagree": 1,
+        "missed": 1,
+    }
+    assert read_metadata(tmp_path / "l.parquet")["quality"]["check"] == counts["check"]
+
+
+def test_a_check_is_part_of_what_made_the_landmarks(tmp_path, mediapipe_weights):
+    session, _ = record(tmp_path)
+    np.savez(tmp_path / "l.npz", landmarks=np.stack([POINTS] * 12))
+    rec.write_manifest(tmp_path, {"file": "rgb.mp4"}, landmarks={"file": "l.npz"})
+    params = DetectParams(detector="precomputed", check_with="mediapipe")
+    recording = read_session(session)
+    found = detect.detector_identity(params, recording, mediapipe_weights)
+    alone = detect.detector_identity(DetectParams(detector="precomputed"), recording)
+    assert found == {**alone, "check": detect.detector_identity(DetectParams(), recording, mediapipe_weights)}
+    counts, table = run(session, tmp_path / "out.parquet", params, weights_folder=mediapipe_weights)
+    assert read_metadata(tmp_path / "out.parquet")["check"]["name"] == "mediapipe"
+    assert counts["check"]["missed"] == 2, "there is no face in noise"
+    assert table["disagreement_iod"].null_count == 12
+
+
+def test_a_detector_cannot_check_itself():
+    with pytest.raises(ValueError, match="check_with is 'mediapipe', the detector itself; expected another one"):
+        DetectParams(check_with="mediapipe")
+
+
+def test_the_jitter_of_still_spans_is_reported(tmp_path, fake):
+    def noisy(i):
+        # the face is still for two seconds, and shakes for two
+        rng = np.random.default_rng(i)
+        points = POINTS + rng.normal(0, 0.4, (68, 3)).astype(np.float32) * (1 if i < 64 else 5)
+        return [DetectedFace(np.float32([10, 8, 50, 40]), 0.9, points, 0.9)]
+
+    detector = fake(None)
+    detector.detect = lambda image, i: noisy(i)
+    session, _ = record(tmp_path, 128)
+    counts, _ = run(session, tmp_path / "l.parquet")
+    assert counts["jitter_px"] == pytest.approx(0.4, rel=0.05)
+    assert counts["jitter_iod"] == pytest.approx(0.4 / 36, rel=0.05)
+    assert read_metadata(tmp_path / "l.parquet")["quality"]["jitter_px"] == counts["jitter_px"]
 
 
 @pytest.mark.weights

@@ -124,7 +124,7 @@ class DatasetSetup:
         marks: dict[str, str] = {}
 
         def mark(session: Session) -> str:
-            if params.detector == "precomputed":
+            if "precomputed" in (params.detector, params.check_with):
                 return detector_mark(params, session, weights)
             if "all" not in marks:
                 marks["all"] = detector_mark(params, session, weights)

@@ -29,6 +29,7 @@ def label_session(
     out: str | Path | None = None,
     detector: str | None = None,
     sync: str | None = None,
+    check_with: str | None = None,
     device: str = "cpu",
     weights: str | Path | None = None,
     overlay: bool = False,
@@ -51,6 +52,8 @@ def label_session(
         where the session's folder is read-only.
     detector, sync : str, optional
         Win over the pipeline's ``detect.detector`` and ``sync.method``.
+    check_with : str, optional
+        A second detector, which checks the first on some frames; wins over the pipeline's ``detect.check_with``.
     device : str
         Where a network runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     weights : path, optional
@@ -73,7 +76,7 @@ def label_session(
     """
     began = time.monotonic()
     recording = read_session(Path(session))
-    name, params = chosen_pipeline(pipeline, detector, sync)
+    name, params = chosen_pipeline(pipeline, detector, sync, check_with)
     basis_path = Path(bases) if bases is not None else asset_path(DEMO_BASES)
     model = read_bases(basis_path)
     read_basis_at_landmarks(basis_path, params.identity.landmarks)  # dense points without places: told before detection
@@ -90,7 +93,7 @@ def check_device(device: str, params: PipelineParams) -> None:
     """Refuse a device that nobody has, and say if the detector does not use it."""
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
         raise ConfigError(f"device {device!r}: expected cpu, cuda, cuda:N or mps")
-    if device != "cpu" and params.detect.detector != "face_alignment":
+    if device != "cpu" and "face_alignment" not in (params.detect.detector, params.detect.check_with):
         log.warning("%s runs on the CPU; device %s has no effect", params.detect.detector, device)
 
 

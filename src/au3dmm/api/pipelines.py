@@ -13,9 +13,12 @@ DEFAULT_PIPELINE = "label"
 
 
 def chosen_pipeline(
-    pipeline: str | Path | PipelineParams | None, detector: str | None, sync: str | None
+    pipeline: str | Path | PipelineParams | None,
+    detector: str | None,
+    sync: str | None,
+    check_with: str | None = None,
 ) -> tuple[str, PipelineParams]:
-    """Return the name and the values of a pipeline, with the detector and the clock's method that win over it.
+    """Return the name and the values of a pipeline, with the detectors and the clock's method that win over it.
 
     Raises
     ------
@@ -25,6 +28,8 @@ def chosen_pipeline(
     overrides: dict[str, dict[str, Any]] = {}
     if detector is not None:
         overrides["detect"] = {"detector": detector.replace("-", "_")}
+    if check_with is not None:
+        overrides.setdefault("detect", {})["check_with"] = check_with.replace("-", "_")
     if sync is not None:
         overrides["sync"] = {"method": sync}
     if isinstance(pipeline, PipelineParams):

@@ -78,6 +78,15 @@ class LabelResult:
             raise SchemaError(f"session {self.session_id!r} has no events, so there are coefficients but no labels")
         return self.outputs["labels"]
 
+    @property
+    def landmarks(self) -> dict[str, Any]:
+        """How good the landmarks are: ``jitter_px, jitter_iod, flags``, and ``check`` where a second detector looked.
+
+        The jitter is that from frame to frame, while the face keeps still; None where too few frames say so.
+        """
+        said = self.summaries.get("detect", {})
+        return {name: said[name] for name in ("jitter_px", "jitter_iod", "flags", "check") if name in said}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values, with the keys that ``label --json`` prints."""
         return {
@@ -91,6 +100,7 @@ class LabelResult:
             "status": self.status,
             "rmse_px_median": self.rmse_px_median,
             "rmse_iod_median": self.rmse_iod_median,
+            "landmarks": self.landmarks,
             "clock": self.clock,
             "basis": self.basis,
             "stages": self.stages,
@@ -181,6 +191,13 @@ def _warnings(
     if ok.mean() < 0.8:
         found.append(f"a face was fitted in only {100 * ok.mean():.0f} % of the RGB frames")
     detected = run.summaries.get("detect", {})
+    check = detected.get("check") or {}
+    looked, off = check.get("frames", 0) + check.get("missed", 0), check.get("disagree", 0) + check.get("missed", 0)
+    if off > 0.1 * looked:
+        found.append(
+            f"a second detector sees another face, or none, in {off} of the {looked} frames that it looked at;"
+            " --overlay shows which one is right"
+        )
     expected, decoded = detected.get("frames_expected"), detected.get("frames_decoded", len(ok))
     if expected is not None and decoded < expected:
         found.append(f"only {decoded} of {expected} RGB frames could be decoded: the video is damaged or cut short")

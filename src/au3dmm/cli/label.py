@@ -48,6 +48,11 @@ _SHOWN = {
     help="Landmark detector; wins over the pipeline file.",
 )
 @click.option(
+    "--check-with",
+    type=click.Choice(["mediapipe", "face-alignment", "precomputed"]),
+    help="A second detector, which checks the first on every tenth frame; wins over the pipeline file.",
+)
+@click.option(
     "--sync",
     type=click.Choice(["trigger", "motion", "shared", "start"]),
     help="How RGB and event clocks are related; wins over session.toml and the pipeline file.",
@@ -70,6 +75,7 @@ def label(
     pipeline: Path | None,
     out: Path | None,
     detector: str | None,
+    check_with: str | None,
     sync: str | None,
     device: str,
     weights_dir: Path | None,
@@ -93,6 +99,7 @@ def label(
             pipeline=pipeline,
             out=out,
             detector=detector,
+            check_with=check_with,
             sync=sync,
             device=device,
             weights=weights_dir,
@@ -125,6 +132,7 @@ def summary(result: LabelResult) -> str:
             f"; {rest}" if rest else ""
         )
         rows.append(("event frames", f"{result.frames_event}, one row of labels each, {labelled}"))
+    rows += _landmark_rows(result.summaries.get("detect", {}))
     if result.rmse_px_median is not None and result.rmse_iod_median is not None:
         percent = number(100 * result.rmse_iod_median, 3)
         rows.append(
@@ -141,6 +149,24 @@ def summary(result: LabelResult) -> str:
     rows.append(("all files", str(folder)))
     title = f"session {result.session_id} (subject {result.subject_id}): {did} in {result.seconds:.1f} s"
     return f"{title}\n{aligned(rows)}\n\n{_next(result, folder)}"
+
+
+def _landmark_rows(detected: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say how noisy the landmarks are, and how far a second detector's lie."""
+    rows = []
+    if detected.get("jitter_px") is not None:
+        share_of = number(100 * detected["jitter_iod"], 2)
+        noise = f"{number(detected['jitter_px'], 2)} px, {share_of} % of the outer eye distance"
+        rows.append(("landmarks", f"noise from frame to frame {noise}"))
+    check = detected.get("check")
+    if check is not None:
+        text = f"{check['frames']} frames"
+        if check["median_iod"] is not None:
+            text += f", {number(100 * check['median_iod'], 2)} % of the outer eye distance apart (median)"
+        text += f"; {check['disagree']} too far" if check["disagree"] else ""
+        text += f"; no face for it in {check['missed']} more" if check["missed"] else ""
+        rows.append(("checked", text))
+    return rows
 
 
 def _next(result: LabelResult, folder: Path) -> str:

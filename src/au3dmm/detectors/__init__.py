@@ -13,7 +13,7 @@ from au3dmm.io.session import Session
 from au3dmm.io.weights import file_sha256, mediapipe_files
 from au3dmm.io.weights import weights_folder as default_weights_folder
 
-__all__ = ["DetectedFace", "LandmarkDetector", "detector_identity", "make_detector"]
+__all__ = ["DetectedFace", "LandmarkDetector", "checking", "detector_identity", "make_detector"]
 
 
 def make_detector(
@@ -47,7 +47,12 @@ def make_detector(
     return _network(params, device, folder, sha256_json(detector_identity(params, session, folder)))
 
 
-@lru_cache(maxsize=1)
+def checking(params: DetectParams) -> DetectParams:
+    """Return the parameters of the detector that checks the one `params` names."""
+    return params.model_copy(update={"detector": params.check_with, "check_with": "none"})
+
+
+@lru_cache(maxsize=2)  # one that detects, one that checks it
 def _network(params: DetectParams, device: str, weights_folder: Path, identity: str) -> LandmarkDetector:
     """Build a network; `identity` changes with its weights."""
     if params.detector == "mediapipe":
@@ -62,7 +67,8 @@ def _network(params: DetectParams, device: str, weights_folder: Path, identity: 
 def detector_identity(params: DetectParams, session: Session, weights_folder: Path | None = None) -> dict[str, Any]:
     """Return what of the detector changes its landmarks, for a fingerprint; builds no network.
 
-    Name, sha256 of the weights (of the landmark file, if precomputed) by file name, and numeric precision.
+    Name, sha256 of the weights (of the landmark file, if precomputed) by file name, and numeric precision; and, as
+    ``check``, the same of the detector that checks it.
 
     Raises
     ------
@@ -71,6 +77,12 @@ def detector_identity(params: DetectParams, session: Session, weights_folder: Pa
     ConfigError, SessionError
         If precomputed landmarks are asked for and the session names none.
     """
+    if params.check_with != "none":
+        alone = params.model_copy(update={"check_with": "none"})
+        return {
+            **detector_identity(alone, session, weights_folder),
+            "check": detector_identity(checking(params), session, weights_folder),
+        }
     if params.detector == "mediapipe":
         files = mediapipe_files(weights_folder or default_weights_folder())
         weights = {name: file_sha256(path) for name, path in files.items()}

@@ -35,6 +35,7 @@ class PrecomputedDetector:
     """
 
     name = "precomputed"
+    sees = False  # it does not look at images, so they need not be shrunk for it
 
     def __init__(self, session: Session) -> None:
         section = landmarks_section(session)

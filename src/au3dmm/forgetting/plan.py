@@ -14,6 +14,7 @@ from au3dmm.forgetting.journal import read_journal
 from au3dmm.io.dataset import find_sessions, read_dataset
 from au3dmm.io.failures import read_failures
 from au3dmm.io.given_splits import SPLITS_FILE
+from au3dmm.io.landmark_parts import subject_of_parts
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder, dataset_runs
 from au3dmm.io.session import Session
 from au3dmm.io.sessions_index import read_index
@@ -162,6 +163,8 @@ def _subject_of(folder: Path) -> str | None:
             continue
         if isinstance(who, str):
             return who
+    if (whose := subject_of_parts(folder)) is not None:
+        return whose
     try:
         said = json.loads((folder / "failure.json").read_bytes()).get("subject_id")
     except (OSError, ValueError, AttributeError):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from au3dmm.errors import SessionError
 from au3dmm.io.images import read_image
 from au3dmm.io.session import IMAGE_SUFFIXES, RgbSection, Session, image_files
 from au3dmm.io.timestamps import Timestamps, read_timestamps
-from au3dmm.io.video import VideoFrames, packet_times
+from au3dmm.io.video import VideoFrames, VideoPlace, packet_times
 
 
 class Frame(NamedTuple):
@@ -36,6 +37,47 @@ class Frame(NamedTuple):
     image: NDArray[np.uint8] | None
 
 
+@dataclass(frozen=True)
+class Place:
+    """How far the frames of a session were read.
+
+    Attributes
+    ----------
+    n : int
+        Frames given.
+    n_lost : int
+        Damaged packets or images met.
+    video : VideoPlace or None
+        How far the video was read; None for a folder of images.
+    size : (int, int, int) or None
+        Shape of the images of a folder; None before the first.
+    """
+
+    n: int = 0
+    n_lost: int = 0
+    video: VideoPlace | None = None
+    size: tuple[int, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make one of the values of `to_dict`, which may have been through JSON."""
+        video = values["video"]
+        return cls(
+            values["n"],
+            values["n_lost"],
+            None if video is None else VideoPlace(**{**video, "size": _shape(video["size"])}),
+            _shape(values["size"]),
+        )
+
+
+def _shape(values: Any) -> tuple[int, ...] | None:
+    return None if values is None else tuple(values)
+
+
 class SessionFrames(ABC):
     """The RGB frames of a session in order of time; iterating yields one `Frame` each, decodable or not.
 
@@ -51,7 +93,11 @@ class SessionFrames(ABC):
         where its times are not the container's; image numbers matched with the CSV's ``frame_index``.
     n_lost : int
         Damaged packets or images met so far by the latest iteration.
+    interlaced : bool
+        Whether a frame met so far by the latest iteration holds two moments, line by line.
     """
+
+    interlaced = False
 
     def __init__(
         self, source: Path, n_expected: int | None, matched_by: Literal["container", "pts", "order", "name"]
@@ -61,8 +107,16 @@ class SessionFrames(ABC):
         self.matched_by = matched_by
         self.n_lost = 0
 
+    def __iter__(self) -> Iterator[Frame]:
+        return self.read()
+
     @abstractmethod
-    def __iter__(self) -> Iterator[Frame]: ...
+    def read(self, after: Place | None = None) -> Iterator[Frame]:
+        """Iterate, going on after a place that an earlier iteration, also of another process, has reached."""
+
+    @abstractmethod
+    def place(self) -> Place:
+        """Return where the latest iteration stands: after the frame that it gave last."""
 
 
 def session_frames(session: Session) -> SessionFrames:
@@ -98,12 +152,18 @@ class _PlainVideo(SessionFrames):
         self._video = video
         origin = Timestamps(np.zeros(1, np.int32), np.zeros(1, np.int64))
         self._shift_us = int(origin.midpoints_us(rgb.timestamp_convention, rgb.exposure_us)[0])
+        self._n = 0
 
-    def __iter__(self) -> Iterator[Frame]:
-        for index, (pts_us, image) in enumerate(self._video):
-            self.n_lost = self._video.n_lost
-            yield Frame(index, pts_us + self._shift_us, image)
+    def read(self, after: Place | None = None) -> Iterator[Frame]:
+        self._n = 0 if after is None else after.n
+        for pts_us, image in self._video.read(None if after is None else after.video):
+            self.n_lost, self.interlaced = self._video.n_lost, self._video.interlaced
+            self._n += 1
+            yield Frame(self._n - 1, pts_us + self._shift_us, image)
         self.n_lost = self._video.n_lost
+
+    def place(self) -> Place:
+        return Place(self._n, self.n_lost, self._video.place())
 
 
 class _TimedVideo(SessionFrames):
@@ -117,11 +177,14 @@ class _TimedVideo(SessionFrames):
         self._timestamps = timestamps
         rgb = session.manifest.rgb
         self._t_us = timestamps.midpoints_us(rgb.timestamp_convention, rgb.exposure_us)
+        self._at: tuple[int, int, Callable[[], VideoPlace]] = (0, 0, VideoPlace)
 
-    def __iter__(self) -> Iterator[Frame]:
-        row, n_rows = 0, len(self._t_us)
-        for pts_us, image in self._video:
-            self.n_lost = self._video.n_lost
+    def read(self, after: Place | None = None) -> Iterator[Frame]:
+        row, n_rows = 0 if after is None else after.n, len(self._t_us)
+        seen = VideoPlace() if after is None or after.video is None else after.video
+        self._at = (row, 0, lambda: seen)
+        for pts_us, image in self._video.read(seen):
+            self.n_lost, self.interlaced = self._video.n_lost, self._video.interlaced
             if self.matched_by == "pts":
                 found = rows_of_times(np.array([pts_us], np.int64), self._timestamps.pts_us)
                 mine = n_rows if found is None else int(found[0])
@@ -134,11 +197,21 @@ class _TimedVideo(SessionFrames):
                     f"{self.source}: the frame at {pts_us} us has no row in {self._csv}, which has {n_rows} rows;"
                     " every frame needs one"
                 )
-            yield from (self._frame(missing, None) for missing in range(row, mine))
-            yield self._frame(mine, image)
+            for missing in range(row, mine):
+                # the frame after the gap is read, but not given yet: whoever goes on from here reads it again
+                self._at = (missing + 1, *self._at[1:])
+                yield self._frame(missing, None)
             row = mine + 1
+            self._at = (row, self.n_lost, self._video.mark())
+            yield self._frame(mine, image)
         self.n_lost = self._video.n_lost
-        yield from (self._frame(missing, None) for missing in range(row, n_rows))
+        for missing in range(row, n_rows):
+            self._at = (missing + 1, *self._at[1:])
+            yield self._frame(missing, None)
+
+    def place(self) -> Place:
+        n, n_lost, video = self._at
+        return Place(n, n_lost, video())
 
     def _frame(self, row: int, image: NDArray[np.uint8] | None) -> Frame:
         return Frame(int(self._timestamps.frame_index[row]), int(self._t_us[row]), image)
@@ -155,22 +228,29 @@ class _ImageFrames(SessionFrames):
         super().__init__(folder, len(timestamps.frame_index), "order" if by_order else "name")
         self._frame_index = timestamps.frame_index
         self._t_us = timestamps.midpoints_us(rgb.timestamp_convention, rgb.exposure_us)
+        self._n = 0
+        self._size: tuple[int, ...] | None = None
 
-    def __iter__(self) -> Iterator[Frame]:
-        self.n_lost = 0
-        size: tuple[int, ...] | None = None
-        for index, t_us, path in zip(self._frame_index, self._t_us, self._files, strict=True):
+    def read(self, after: Place | None = None) -> Iterator[Frame]:
+        first = after or Place()
+        self.n_lost, self._n, self._size = first.n_lost, first.n, first.size
+        left = slice(first.n, None)
+        for index, t_us, path in zip(self._frame_index[left], self._t_us[left], self._files[left], strict=True):
             image = None if path is None else _image_or_none(path)
             if path is not None and image is None:
                 self.n_lost += 1
             if image is not None:
-                if size is not None and image.shape != size:
+                if self._size is not None and image.shape != self._size:
                     raise SessionError(
-                        f"{path}: {image.shape[1]}x{image.shape[0]}, the images before it {size[1]}x{size[0]};"
-                        " one size is expected"
+                        f"{path}: {image.shape[1]}x{image.shape[0]}, the images before it"
+                        f" {self._size[1]}x{self._size[0]}; one size is expected"
                     )
-                size = image.shape
+                self._size = image.shape
+            self._n += 1
             yield Frame(int(index), int(t_us), image)
+
+    def place(self) -> Place:
+        return Place(self._n, self.n_lost, None, self._size)
 
 
 def rows_of_times(pts_us: NDArray[np.int64], rows_us: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -25,6 +25,7 @@ _UNITS = {
     "au_intensity": "0..5",
     "au_intensity_std": "0..5",
     "rmse_iod": "outer eye distances",
+    "disagreement_iod": "outer eye distances",
     "aperture_left": "eye widths",
     "aperture_right": "eye widths",
     "mouth_open": "outer eye distances",

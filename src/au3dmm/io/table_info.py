@@ -127,7 +127,8 @@ def schema_differences(info: TableInfo) -> list[str]:
 
 def _expected(info: TableInfo) -> pa.Schema:
     if info.kind == "landmarks":
-        return table_schemas.landmarks_schema(_length(info.schema, "dense_px", 0) // 3)
+        checked = info.version > 1 and "disagreement_iod" in info.schema.names
+        return table_schemas.landmarks_schema(_length(info.schema, "dense_px", 0) // 3, checked)
     if info.kind == "identity":
         return table_schemas.identity_schema(
             _length(info.schema, "alpha_id", 1), _length(info.schema, "neutral_dense_m", 0) // 3, info.version

@@ -10,6 +10,7 @@ identity 3 : how far the neutral face can be believed (io/identity_columns.py).
 coefficients 2, labels 2, dataset_labels 2 : aperture_left, aperture_right, mouth_open.
 coefficients 3, labels 3, dataset_labels 3 : confidence; alpha_au_std covers what it says; au_intensity and
     au_intensity_std, if the basis has intensities.
+landmarks 2 : disagreement_iod, where a second detector checked the first.
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 from au3dmm.io.identity_columns import neutral_fields
 
 SCHEMA_VERSION = {
-    "landmarks": 1,
+    "landmarks": 2,
     "identity": 3,
     "coefficients": 3,
     "event_frames": 2,
@@ -46,6 +47,7 @@ FLAGS = (
     "small",
     "extreme_pose",
     "occluded",
+    "detectors_disagree",
     "not_neutral_start",
     "neutral_doubtful",
     "two_subjects",
@@ -64,8 +66,8 @@ def _f(name: str, kind: pa.DataType, nullable: bool = False) -> pa.Field:
     return pa.field(name, kind, nullable=nullable)
 
 
-def landmarks_schema(n_dense: int = 0) -> pa.Schema:
-    """Row per RGB frame. `n_dense` is the number of dense landmarks the detector gives, 0 if it gives none."""
+def landmarks_schema(n_dense: int = 0, checked: bool = False) -> pa.Schema:
+    """Row per RGB frame. `n_dense`: number of dense landmarks, 0 if none; `checked`: whether by a second detector."""
     fields = [
         _f("frame_index", pa.int32()),
         _f("t_rgb_us", pa.int64()),
@@ -80,6 +82,8 @@ def landmarks_schema(n_dense: int = 0) -> pa.Schema:
     ]
     if n_dense:
         fields.append(_f("dense_px", vector(3 * n_dense), nullable=True))
+    if checked:
+        fields.append(_f("disagreement_iod", pa.float32(), nullable=True))
     return pa.schema(fields)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError, os_reason
+
+SEEK_MARGIN_US = 1_000_000
+"""How long before a place decoding begins that goes on from there: frames refer to others, which must be right."""
+
+
+@dataclass(frozen=True)
+class VideoPlace:
+    """How far a video was read: enough to go on from there, and to know that it is there.
+
+    Attributes
+    ----------
+    n : int
+        Frames given.
+    pts_us : int or None
+        Presentation time of the last of them, us; None before the first.
+    n_lost : int
+        Damaged packets and frames met.
+    size : (int, int, int) or None
+        Shape of the pictures; None before the first.
+    crc32 : int or None
+        Checksum of the last frame's picture; None if it has none.
+    """
+
+    n: int = 0
+    pts_us: int | None = None
+    n_lost: int = 0
+    size: tuple[int, ...] | None = None
+    crc32: int | None = None
 
 
 class VideoFrames:
@@ -33,6 +63,8 @@ class VideoFrames:
         Number of frames the container says it has; None if it does not say.
     n_lost : int
         Damaged packets and frames met so far by the latest iteration.
+    interlaced : bool
+        Whether a frame met so far by the latest iteration says that it holds two moments, line by line.
 
     Raises
     ------
@@ -49,17 +81,59 @@ class VideoFrames:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.n_lost = 0
+        self.interlaced = False
+        self._read = VideoPlace()
+        self._image: NDArray[np.uint8] | None = None
         with _open(path) as (_, stream):
             self.n_container: int | None = stream.frames or None
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        return self.read()
+
+    def place(self) -> VideoPlace:
+        """Return where the latest iteration stands: after the frame that it gave last."""
+        return self.mark()()
+
+    def mark(self) -> Callable[[], VideoPlace]:
+        """Return what returns `place`, also when more was read: a checksum of every picture would take long."""
+        read, n_lost, image = self._read, self.n_lost, self._image
+
+        def place() -> VideoPlace:
+            crc32 = None if image is None else zlib.crc32(image.data)
+            return replace(read, n_lost=n_lost, crc32=crc32)
+
+        return place
+
+    def read(self, after: VideoPlace | None = None) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """Iterate, going on after a place that an earlier iteration, also of another process, has reached.
+
+        The frames are those that the earlier iteration would have given. The decoder starts at a key frame some time
+        before the place, if there the very same picture is found at the very same time, and nothing was damaged until
+        then; else at the beginning, passing over frames without turning them into pictures.
+        """
+        self._read, self._image, self.interlaced = VideoPlace(), None, False
         self.n_lost = 0
+        if after is not None and after.pts_us is not None:
+            sought = self._sought(after)
+            if sought is None:
+                yield from self._checked(self._decode(), VideoPlace(), after)
+            else:
+                yield from self._checked(sought, after)
+            return
+        yield from self._checked(self._decode(), VideoPlace())
+
+    def _checked(
+        self,
+        decoded: Iterator[tuple[int | None, Any]],
+        start: VideoPlace,
+        passing: VideoPlace | None = None,
+    ) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
+        """Yield frames in their order; those up to the place `passing` are only counted."""
+        n, last, size = start.n, start.pts_us, start.size
         lost: list[int] = []  # times of damaged packets, which come in decoding order: a heap
-        last: int | None = None
-        size: tuple[int, ...] | None = None
-        n = 0
-        for pts_us, image in self._decode():
-            if image is None:
+        until = None if passing is None else passing.pts_us
+        for pts_us, picture in decoded:
+            if picture is None:
                 self.n_lost += 1
                 if pts_us is not None:
                     heapq.heappush(lost, pts_us)
@@ -70,26 +144,61 @@ class VideoFrames:
                 damaged = heapq.heappop(lost)
                 if last is None or damaged > last:
                     last, n = damaged, n + 1
-                    yield damaged, None
+                    if until is None or damaged > until:
+                        yield self._given(n, damaged, size, None)
             if last is not None and pts_us <= last:
                 raise SessionError(
                     f"{self.path}: frame {n} is at {pts_us} us, the frame before it at {last} us;"
                     " presentation times must increase"
                 )
-            if size is not None and image.shape != size:
+            if until is not None and pts_us <= until:
+                last, n, size = pts_us, n + 1, passing.size if passing else size
+                continue
+            image = _rgb(picture)
+            if size is not None and image.shape != tuple(size):
                 raise SessionError(
                     f"{self.path}: frame {n} is {image.shape[1]}x{image.shape[0]}, the frames before it"
                     f" {size[1]}x{size[0]}; one size is expected"
                 )
+            self.interlaced |= bool(getattr(picture, "interlaced_frame", False))
             last, size, n = pts_us, image.shape, n + 1
-            yield pts_us, image
+            yield self._given(n, pts_us, size, image)
         for damaged in sorted(set(lost)):
             if last is None or damaged > last:
-                yield damaged, None
+                n += 1
+                if until is None or damaged > until:
+                    yield self._given(n, damaged, size, None)
 
-    def _decode(self) -> Iterator[tuple[int | None, NDArray[np.uint8] | None]]:
-        """Yield frames as the decoder gives them, and damaged packets when it refuses them."""
+    def _given(
+        self, n: int, pts_us: int, size: tuple[int, ...] | None, image: NDArray[np.uint8] | None
+    ) -> tuple[int, NDArray[np.uint8] | None]:
+        self._read, self._image = VideoPlace(n, pts_us, 0, size), image
+        return pts_us, image
+
+    def _sought(self, place: VideoPlace) -> Iterator[tuple[int | None, Any]] | None:
+        """Return what comes after a place, decoded from a key frame before it; None if that cannot be trusted."""
+        if place.pts_us is None or place.crc32 is None or place.n_lost:
+            return None
+        decoded = self._decode(place.pts_us - SEEK_MARGIN_US)
+        try:
+            for pts_us, picture in decoded:
+                if pts_us is None or pts_us > place.pts_us:
+                    break
+                # what is broken before the place is what the decoder was not given: it began in the middle
+                if picture is not None and pts_us == place.pts_us:
+                    if zlib.crc32(_rgb(picture).data) != place.crc32:
+                        break
+                    return decoded
+        except av.error.FFmpegError:  # a container that cannot be sought in
+            pass
+        decoded.close()
+        return None
+
+    def _decode(self, from_us: int | None = None) -> Generator[tuple[int | None, Any]]:
+        """Yield frames as the decoder gives them, and None for damaged packets when it refuses them."""
         with _open(self.path) as (container, stream):
+            if from_us is not None:
+                container.seek(int(from_us / 1_000_000 / stream.time_base), stream=stream, backward=True)
             packets = container.demux(stream)
             while True:
                 try:
@@ -107,7 +216,7 @@ class VideoFrames:
                     continue
                 for frame in frames:
                     pts_us = _microseconds(frame.pts, frame.time_base)
-                    yield pts_us, None if frame.is_corrupt else _rgb(frame)
+                    yield pts_us, None if frame.is_corrupt else frame
 
 
 def read_frames(path: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -147,7 +256,7 @@ def _rgb(frame: Any) -> NDArray[np.uint8]:
     image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
     quarters, rest = divmod(frame.rotation, 90)
     # the display matrix counts counter-clockwise, as rot90 does; odd angles are left as they were filmed
-    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters and not rest else image
+    return np.ascontiguousarray(np.rot90(image, quarters) if quarters and not rest else image)
 
 
 def _microseconds(pts: int | None, time_base: Fraction | None) -> int | None:

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from au3dmm.config import DetectParams
 from au3dmm.core.landmarks import N_LANDMARKS
-from au3dmm.detectors import DetectedFace, LandmarkDetector, detector_identity, make_detector
-from au3dmm.detectors.selection import choose_face, face_flags
+from au3dmm.detectors import LandmarkDetector, checking, detector_identity, make_detector
+from au3dmm.detectors.finding import FaceFinder, FoundFaces
 from au3dmm.errors import SessionError
-from au3dmm.io.frames import Frame, SessionFrames, session_frames
+from au3dmm.io.frames import Frame, Place, SessionFrames, session_frames
+from au3dmm.io.hashing import sha256_json
+from au3dmm.io.landmark_parts import LandmarkParts, Part, parts_folder
 from au3dmm.io.session import Session, read_session
-from au3dmm.io.table_schemas import landmarks_schema
-from au3dmm.io.tables import scalar_array, vector_array, word_array, write_table
+from au3dmm.io.tables import write_batches
+from au3dmm.stages.detect_rows import Rows, Subject, Tally
 
 READS = ("session:rgb",)
 WRITES = ("landmarks",)
-VERSION = 1
+VERSION = 2  # 2: faces are noticed to switch more often, frames over 1920 px are shrunk
 
 __all__ = ["READS", "VERSION", "WRITES", "detector_identity", "run"]
 
 log = logging.getLogger(__name__)
+
+PART_ROWS = 256
+"""Rows of a part: what a kill costs is less than this many frames."""
+
+GROUP_PARTS = 8
+"""Parts of a row group: 2048 rows, with MediaPipe's points 13 MB. Writing the table takes some times that in memory."""
 
 _REPORT_EVERY = 10  # frames between two calls of `progress`
 
@@ -45,6 +50,10 @@ def run(
     progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Detect landmarks on every RGB frame of a session and write `landmarks.parquet`.
+
+    What is done of a long recording is kept in parts beside the table until it is written. Whoever is stopped, even by
+    SIGKILL, goes on after the last part, and writes the bytes of who was not; whoever calls it sees to it that two do
+    not write the same table at once.
 
     Parameters
     ----------
@@ -69,7 +78,9 @@ def run(
     -------
     dict
         ``frames``, ``frames_expected``, ``frames_decoded``, ``packets_lost``, and rows by status: ``ok``,
-        ``low_confidence``, ``no_face``, ``decode_error``.
+        ``low_confidence``, ``no_face``, ``decode_error``. Of the landmarks: ``jitter_px`` and ``jitter_iod``, their
+        noise from frame to frame while the face is still (None if too few frames say so); ``flags``, frames by flag;
+        and ``check``, if a second detector looked: how far from the first.
 
     Raises
     ------
@@ -84,27 +95,48 @@ def run(
     """
     recording = read_session(session)
     frames = session_frames(recording)
-    detector = make_detector(params, session=recording, device=device, weights_folder=weights_folder)
-    rows = _Rows(detector.n_dense)
-    subject = _Subject(detector, params)
-    for frame in frames:
-        rows.add(frame, *subject.find(frame))
-        if progress is not None and len(rows.status) % _REPORT_EVERY == 0:
-            progress(len(rows.status), frames.n_expected)
+    finder, detector, check = _finder(params, recording, device, weights_folder)
+    subject, tally = Subject(params), Tally(params.check_every)
+    rows = Rows(detector.n_dense, check is not None)
+    made_by = {"detector": detector.describe(), **({} if check is None else {"check": check.describe()})}
+    parts = LandmarkParts(parts_folder(landmarks), _mark(recording, params, stamp, made_by, finder))
+    place: Place | None = None
+    for table in parts.load(rows.schema):
+        tally.add(table)
+    if parts.last is not None:
+        place = Place.from_dict(parts.last.state["place"])
+        subject.restore(parts.last.state["subject"])
+        log.info("detect %s: goes on after %d frames that were done before", recording.session_id, tally.n)
+    waiting: Part | None = None  # a full part is kept until another frame comes: short recordings have no parts
+    for found, here in _found(frames, place, finder, tally.n):
+        if waiting is not None:
+            parts.append(waiting)
+            waiting = None
+        rows.rows.append(subject.row(found))
+        n_done = tally.n + len(rows.rows)
+        if here is not None:
+            state = {"place": here.to_dict(), "subject": subject.to_dict(), "subject_id": recording.subject_id}
+            waiting = Part(rows.table(), state)
+            tally.add(waiting.table)
+            rows.rows.clear()
+        if progress is not None and n_done % _REPORT_EVERY == 0:
+            progress(n_done, frames.n_expected)
     if subject.image_size is None:
         raise SessionError(
             f"{frames.source}: not one frame could be decoded; {frames.n_expected or 'some'} were expected and"
             f" {frames.n_lost} damaged packets or images were met"
         )
+    tail = rows.table()
+    tally.add(tail)
     if progress is not None:
-        progress(len(rows.status), frames.n_expected)
-    counts = _count(rows, frames)
+        progress(tally.n, frames.n_expected)
+    counts, quality = tally.counts(frames.n_expected, frames.n_lost), tally.quality()
     _warn(recording, frames, counts, subject.image_size)
     metadata = {
         "stage": "detect",
         "params": params.model_dump(mode="json"),
         **(stamp or {}),
-        "detector": detector.describe(),
+        **made_by,
         "landmark_scheme": f"ibug{N_LANDMARKS}",
         "n_dense": detector.n_dense,
         "image": {
@@ -113,6 +145,7 @@ def run(
         },
         "matched_by": frames.matched_by,
         "counts": counts,
+        "quality": quality,
         "units": {
             "t_rgb_us": "us, exposure midpoint on the RGB clock",
             "box_px": "x0, y0, x1, y1 px",
@@ -120,106 +153,85 @@ def run(
             "dense_px": "as landmarks_px, the detector's own points",
         },
     }
-    write_table(landmarks, "landmarks", rows.table(), metadata)
-    return counts
+    last = [tail] if waiting is None else [waiting.table, tail]
+    write_batches(landmarks, "landmarks", rows.schema, _groups(parts, last), metadata)
+    parts.remove()
+    return {**counts, **quality}
 
 
-class _Subject:
-    """Finds the subject's face, frame after frame."""
-
-    def __init__(self, detector: LandmarkDetector, params: DetectParams) -> None:
-        self.image_size: tuple[int, int] | None = None
-        self._detector, self._params = detector, params
-        self._previous: NDArray[np.float32] | None = None
-
-    def find(self, frame: Frame) -> tuple[str, list[str], int, int | None, DetectedFace | None]:
-        """Return status, flags, number of faces, and which of them with the face itself, if one was taken."""
-        if frame.image is None:
-            return "decode_error", [], 0, None, None
-        self.image_size = (frame.image.shape[1], frame.image.shape[0])
-        faces = self._detector.detect(frame.image, frame.frame_index)
-        chosen, flags = choose_face(faces, self._params.face, self.image_size, self._previous, self._params.face_index)
-        if chosen is None:
-            return "no_face", flags, len(faces), None, None
-        face = faces[chosen]
-        self._previous = face.box_px
-        flags = face_flags(face, self.image_size, self._params.small_px) + flags
-        sure = face.landmark_score is None or face.landmark_score >= self._params.min_landmark_score
-        return "ok" if sure else "low_confidence", sorted(flags), len(faces), chosen, face
+def _finder(
+    params: DetectParams, recording: Session, device: str, weights_folder: Path | None
+) -> tuple[FaceFinder, LandmarkDetector, LandmarkDetector | None]:
+    """Return what finds faces, the detector in it, and the one that checks it."""
+    how: dict[str, Any] = {"session": recording, "device": device, "weights_folder": weights_folder}
+    detector = make_detector(params, **how)
+    check = None if params.check_with == "none" else make_detector(checking(params), **how)
+    return FaceFinder(detector, check, params.check_every, params.max_side_px), detector, check
 
 
-@dataclass
-class _Rows:
-    """The table's columns while they grow."""
-
-    n_dense: int
-    frame_index: list[int] = field(default_factory=list)
-    t_rgb_us: list[int] = field(default_factory=list)
-    status: list[str] = field(default_factory=list)
-    flags: list[list[str]] = field(default_factory=list)
-    n_faces: list[int] = field(default_factory=list)
-    face_index: list[int | None] = field(default_factory=list)
-    faces: list[DetectedFace | None] = field(default_factory=list)
-
-    def add(
-        self,
-        frame: Frame,
-        status: str,
-        flags: list[str],
-        n_faces: int,
-        face_index: int | None,
-        face: DetectedFace | None,
-    ) -> None:
-        self.frame_index.append(frame.frame_index)
-        self.t_rgb_us.append(frame.t_rgb_us)
-        self.status.append(status)
-        self.flags.append(flags)
-        self.n_faces.append(n_faces)
-        self.face_index.append(face_index)
-        self.faces.append(face)
-
-    def table(self) -> pa.Table:
-        columns = [
-            pa.array(self.frame_index, pa.int32()),
-            pa.array(self.t_rgb_us, pa.int64()),
-            word_array(self.status),
-            pa.array(self.flags, pa.list_(pa.string())),
-            pa.array(self.n_faces, pa.int16()),
-            pa.array(self.face_index, pa.int16()),
-            self._vectors(4, lambda face: face.box_px),
-            self._scores(lambda face: face.detection_score),
-            self._scores(lambda face: face.landmark_score),
-            self._vectors(3 * N_LANDMARKS, lambda face: face.landmarks_px),
-        ]
-        if self.n_dense:
-            columns.append(self._vectors(3 * self.n_dense, lambda face: face.dense_px))
-        return pa.Table.from_arrays(columns, schema=landmarks_schema(self.n_dense))
-
-    def _vectors(self, length: int, of: Callable[[DetectedFace], NDArray[np.float32] | None]) -> pa.Array:
-        values = np.zeros((len(self.faces), length), np.float32)
-        valid = np.zeros(len(self.faces), bool)
-        for row, face in enumerate(self.faces):
-            value = None if face is None else of(face)
-            if value is not None:
-                values[row], valid[row] = value.ravel(), True
-        return vector_array(values, valid)
-
-    def _scores(self, of: Callable[[DetectedFace], float | None]) -> pa.Array:
-        values = [None if face is None else of(face) for face in self.faces]
-        valid = np.array([value is not None for value in values], bool)
-        return scalar_array(np.array([value or 0.0 for value in values]), valid, pa.float32())
+def _mark(
+    recording: Session,
+    params: DetectParams,
+    stamp: Mapping[str, Any] | None,
+    made_by: Mapping[str, Any],
+    finder: FaceFinder,
+) -> str:
+    """Return the fingerprint of what makes a part: parts with another one are of no use."""
+    inputs = {part: recording.input_fingerprint(part) for part in ("rgb", "landmarks")}
+    return sha256_json(
+        {
+            "version": VERSION,
+            "params": params.model_dump(mode="json"),
+            "inputs": inputs,
+            "stamp": dict(stamp or {}),
+            "made_by": made_by,
+            "rows": part_rows(finder.period),
+        }
+    )
 
 
-def _count(rows: _Rows, frames: SessionFrames) -> dict[str, Any]:
-    by_status = Counter(rows.status)
-    words = ("ok", "low_confidence", "no_face", "decode_error")
-    return {
-        "frames": len(rows.status),
-        "frames_expected": frames.n_expected,
-        "frames_decoded": len(rows.status) - by_status["decode_error"],
-        "packets_lost": frames.n_lost,
-        **{word: by_status[word] for word in words},
-    }
+def part_rows(period: int) -> int:
+    """Return how many rows a part has: about `PART_ROWS`, so that a detector may start anew after them.
+
+    Examples
+    --------
+    >>> part_rows(1), part_rows(30), part_rows(240), part_rows(1000)
+    (256, 270, 240, 1000)
+    """
+    return max(1, round(PART_ROWS / period)) * period
+
+
+def _found(
+    frames: SessionFrames, place: Place | None, finder: FaceFinder, n_done: int
+) -> Iterator[tuple[FoundFaces, Place | None]]:
+    """Yield what is found in each frame after `place`, and after the last frame of each part where that is.
+
+    Batches begin anew with each part, so they hold the same frames wherever a run was stopped.
+    """
+    rows = part_rows(finder.period)
+    batch: list[Frame] = []
+    for n, frame in enumerate(frames.read(place), n_done + 1):
+        batch.append(frame)
+        ends = n % rows == 0
+        if ends or len(batch) == finder.batch_size:
+            here = frames.place() if ends else None
+            found = finder(batch)
+            yield from ((one, None) for one in found[:-1])
+            yield found[-1], here
+            batch.clear()
+    yield from ((one, None) for one in (finder(batch) if batch else ()))
+
+
+def _groups(parts: LandmarkParts, last: list[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the tables of all parts, joined into row groups of `GROUP_PARTS` parts."""
+    group: list[pa.Table] = []
+    for table in chain(parts.tables(), last):
+        group.append(table)
+        if len(group) == GROUP_PARTS:
+            yield pa.concat_tables(group).combine_chunks()
+            group.clear()
+    if any(map(len, group)):
+        yield pa.concat_tables(group).combine_chunks()
 
 
 def _warn(recording: Session, frames: SessionFrames, counts: Mapping[str, Any], size: tuple[int, int]) -> None:
@@ -235,6 +247,12 @@ def _warn(recording: Session, frames: SessionFrames, counts: Mapping[str, Any], 
                 " container's; if frames are missing before the end, later times are wrong",
                 recording.session_id,
             )
+    if frames.interlaced:
+        log.warning(
+            "detect %s: %s is interlaced: each frame holds two moments, line by line, so what moves is drawn twice;"
+            " deinterlace it first (ffmpeg -vf bwdif)",
+            *(recording.session_id, frames.source.name),
+        )
     rgb = recording.manifest.rgb
     for name, said, found in (("width", rgb.width, size[0]), ("height", rgb.height, size[1])):
         if said is not None and said != found:
