@@ -244,7 +244,7 @@ class BasesParams(Params):
     overcomplete: float = Field(2.0, ge=1, le=8, description="Atoms that the search starts with, times k_au.")
     rank: int = Field(128, ge=1, description="Dimensions that offsets are reduced to; at least twice k_au are taken.")
     eyelid_weight: float = Field(
-        30.0,
+        22.0,
         ge=1,
         le=1000,
         description="How much more a vertex on the rim of an eyelid counts; the weight falls to 1 within half an eye's"

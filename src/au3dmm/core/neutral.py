@@ -14,6 +14,9 @@ from au3dmm.errors import FitError
 
 _START_FRAMES = 3
 # where in the recordings the search begins: at the start, at the end and in between
+# recordings mostly begin at rest, and where people smile most of the time a half-smiling neutral face is cheap, too:
+# another beginning must cost this share of what the recordings' own beginnings cost, or less
+_CHEAPER = 0.75
 _PLACES = 6
 _SCORED = 30
 _FINALISTS = 2
@@ -89,8 +92,9 @@ def find_neutral(
 
     Begins at several places, the same in each recording: takes three frames there for the neutral face, and asks what
     all frames then cost. Codes are not negative, so a face that is not neutral costs much: what leads back from it to
-    the resting face cannot be shown. From the two best beginnings, and `passes` times: fits action units, takes the
-    `share` of frames with the smallest displacement, and estimates the neutral face from those; the cheaper one wins.
+    the resting face cannot be shown. From the recordings' own beginnings and from the best of the others, and `passes`
+    times: fits action units, takes the `share` of frames with the smallest displacement, and estimates the neutral face
+    from those; the other one wins if it costs at most three quarters.
 
     Parameters
     ----------
@@ -180,7 +184,7 @@ def find_neutral(
     # what is looked at is so much that the share of it is what may be used; more frames would cost and not help
     looked_at = spread_evenly(every, max(_SCORED, round(frames_max / share)))
     begun = [fit_to(rows, 1) for rows in _places(starts, stops)]
-    finalists = sorted(begun, key=cost)[:_FINALISTS] if len(begun) > 1 else begun
+    finalists = begun[:1] + sorted(begun[1:], key=cost)[: _FINALISTS - 1]
     ended = []
     for neutral in finalists:
         for _ in range(passes):
@@ -189,7 +193,12 @@ def find_neutral(
             chosen = spread_evenly(np.sort(looked_at[quiet]), frames_max)
             neutral = fit_to(chosen, alternations)
         ended.append((neutral, chosen, energy))
-    neutral, chosen, energy = min(ended, key=lambda end: cost(end[0])) if len(ended) > 1 else ended[0]
+    neutral, chosen, energy = ended[0]
+    if len(ended) > 1:
+        price = [cost(end[0]) for end in ended]
+        best = int(np.argmin(price))
+        if price[best] < _CHEAPER * price[0]:
+            neutral, chosen, energy = ended[best]
     firsts = [np.arange(a, min(a + _START_FRAMES, b)) for a, b in zip(starts, stops, strict=True)]
     final = displacement_mm(np.concatenate([chosen, *firsts]), neutral)
     at_starts = iter(final[len(chosen) :].tolist())
