@@ -75,6 +75,18 @@ class DetectParams(Params):
     min_detection_score: float = Field(0.5, ge=0, le=1, description="Faces scored below are not faces.")
     min_landmark_score: float = Field(0.5, ge=0, le=1, description="Below: status low_confidence.")
     recrops: int = Field(1, ge=0, le=3, description="mediapipe: times the region is cut again from the mesh.")
+    mediapipe_tracking: bool = Field(
+        True, description="The first region comes from the frame before; false = frames alone."
+    )
+    mediapipe_chunk_frames: int = Field(240, ge=1, description="Tracking begins anew every so many frames.")
+    mediapipe_search_every: int = Field(
+        8, ge=1, description="While tracking, other faces are looked for every so many."
+    )
+    mediapipe_faces: int = Field(4, ge=1, le=50, description="At most so many faces of a frame.")
+    mediapipe_refine: bool = Field(True, description="The mesh with attention: lips, eyes and brows found twice.")
+    mediapipe_range: Literal["short", "full", "both"] = Field(
+        "both", description="Which BlazeFace: near faces, far ones, or far ones where there are no near ones."
+    )
     small_px: float = Field(40.0, ge=0, description="Outer eye corners closer than this: flag small, px.")
     max_side_px: int = Field(
         1920, ge=0, description="Images with a longer side are shrunk to it for networks, px; 0 = never."

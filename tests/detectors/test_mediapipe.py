@@ -6,7 +6,7 @@ import pytest
 from au3dmm.config import DetectParams
 from au3dmm.core.landmarks import MIRROR, eye_distance, mirror_landmarks
 from au3dmm.detectors.mediapipe import IBUG_TO_MESH, MediapipeDetector, landmarks_of_mesh
-from au3dmm.detectors.mediapipe_models import BlazeFaces
+from au3dmm.detectors.mediapipe_boxes import BlazeFaces
 from au3dmm.errors import AssetError
 from au3dmm.io.images import read_image
 from au3dmm.io.video import read_frames
@@ -15,7 +15,7 @@ from models import mediapipe_folder
 
 @pytest.fixture(scope="module")
 def detector():
-    return MediapipeDetector(DetectParams(), mediapipe_folder())
+    return MediapipeDetector(DetectParams(mediapipe_tracking=False), mediapipe_folder())
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,7 @@ def test_two_faces_side_by_side_are_both_found_from_left_to_right(detector, phot
 @pytest.mark.shared
 def test_a_face_found_twice_is_one_face(detector, photographs, monkeypatch):
     found = detector._find(photographs[0])
+    assert len(found.scores) == 1
     twice = BlazeFaces(*(np.concatenate([x, x]) for x in (found.boxes_px, found.keypoints_px, found.scores)))
     monkeypatch.setattr(detector, "_find", lambda image: twice)
     assert len(detector.detect(photographs[0], 0)) == 1
@@ -121,7 +122,7 @@ def test_cutting_the_region_again_calms_the_landmarks(shared_data):
     images = [image for _, image in read_frames(shared_data / "sessions" / "single_motion" / "rgb.mp4")][:40]
     jitter = []
     for recrops in (0, 2):
-        detector = MediapipeDetector(DetectParams(recrops=recrops), mediapipe_folder())
+        detector = MediapipeDetector(DetectParams(recrops=recrops, mediapipe_tracking=False), mediapipe_folder())
         marks = np.array([detector.detect(image, 0)[0].landmarks_px[:, :2] for image in images])
         jitter.append(np.median(np.abs(np.diff(marks, 2, axis=0))))
     assert jitter[1] < jitter[0]
@@ -140,6 +141,8 @@ def test_it_says_what_it_is_made_of(detector):
     assert told["name"] == "mediapipe"
     assert {name: sha[:8] for name, sha in told["weights"].items()} == {
         "face_detection_short_range.tflite": "bbff11ce",
-        "face_landmark.tflite": "1055cb9d",
+        "face_detection_full_range_sparse.tflite": "2c3728e6",
+        "face_landmark_with_attention.tflite": "e06a804e",
     }
     assert told["recrops"] == 1
+    assert told["mediapipe_tracking"] is False

@@ -3,12 +3,10 @@ import numpy as np
 import pytest
 
 from au3dmm.detectors.mediapipe_models import (
-    BlazeFace,
     Region,
-    anchors,
+    between,
     crop,
     crop_map,
-    merge_boxes,
     region_of_box,
     region_of_mesh,
 )
@@ -70,50 +68,6 @@ def test_beyond_the_border_is_black_or_the_border():
     assert crop(image, matrix, 20, replicate=True)[10, 0].tolist() == [200, 200, 200]
 
 
-def test_anchors_are_blazefaces_896():
-    a = anchors()
-    assert a.shape == (896, 2)
-    np.testing.assert_allclose(a[[0, 1, 2, 511, 512, 895]], [
-        [1 / 32, 1 / 32], [1 / 32, 1 / 32], [3 / 32, 1 / 32], [31 / 32, 31 / 32], [1 / 16, 1 / 16], [15 / 16, 15 / 16]
-    ])  # fmt: skip
-
-
-@pytest.mark.parametrize(("shape", "scale", "shift"), [((128, 128), 1, (0, 0)), ((100, 256), 2, (0, -78))])
-def test_a_box_lies_where_its_anchor_is(monkeypatch, shape, scale, shift):
-    raw, scores = np.zeros((1, 896, 16), np.float32), np.full((1, 896, 1), -100, np.float32)
-    raw[0, 100, :4], scores[0, 100] = (4, -2, 32, 16), 5  # centre off its anchor, and size, in px of the input
-    monkeypatch.setattr("au3dmm.detectors.mediapipe_models._Model", lambda content: lambda image: [raw, scores])
-    found = BlazeFace(b"", 0.5)(np.zeros((*shape, 3), np.uint8))
-    centre = (anchors()[100] * 128 + (4, -2)) * scale + shift - 0.5  # edge to edge, then to pixel centres
-    np.testing.assert_allclose(
-        found.boxes_px, [[*(centre - (16 * scale, 8 * scale)), *(centre + (16 * scale, 8 * scale))]]
-    )
-    np.testing.assert_allclose(found.keypoints_px[0, 0], anchors()[100] * 128 * scale + shift - 0.5)
-    assert found.scores[0] == pytest.approx(1 / (1 + np.exp(-5)))
-
-
-def place(x0, y0, x1, y1):
-    return np.concatenate([[[x0, y0], [x1, y1]], np.full((6, 2), (x0 + x1) / 2)])
-
-
-def test_overlapping_candidates_become_their_weighted_mean():
-    places = np.array([place(0, 0, 10, 10), place(20, 0, 30, 10), place(1, 0, 11, 10)], float)
-    merged, scores = merge_boxes(places, np.array([0.6, 0.9, 0.8]))
-    assert scores.tolist() == [0.9, 0.8]
-    np.testing.assert_allclose(merged[0], places[1])
-    np.testing.assert_allclose(merged[1], (0.6 * places[0] + 0.8 * places[2]) / 1.4)
-
-
-def test_no_candidates_merge_into_none():
-    merged, scores = merge_boxes(np.zeros((0, 8, 2)), np.zeros(0))
-    assert merged.shape == (0, 8, 2)
-    assert scores.shape == (0,)
-
-
-def test_a_candidate_without_area_does_not_stop_the_merging():
-    assert len(merge_boxes(np.zeros((2, 8, 2)), np.array([0.9, 0.8]))[0]) == 2
-
-
 def test_the_region_of_a_box_is_turned_as_the_eyes_are():
     keypoints = np.zeros((6, 2))
     keypoints[0], keypoints[1] = (10, 10), (20, 20)
@@ -135,3 +89,50 @@ def test_the_region_of_a_mesh_turns_with_it(angle):
     np.testing.assert_allclose(region.centre_px, (200, 100), atol=1e-9)
     assert region.side_px == pytest.approx(180)
     assert region.angle_rad == pytest.approx(angle)
+
+
+@pytest.mark.parametrize("step", [2, 3, 6])
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+def test_a_dot_is_found_where_it_was_painted_when_blocks_of_pixels_are_averaged(step, angle):
+    dot = np.array([210.0, 143.0])
+    image = np.zeros((300, 400, 3), np.float32)
+    image[143, 210] = 1
+    image = cv2.GaussianBlur(image, (0, 0), 2.0 * step)
+    image = (image / image.max() * 255).astype(np.uint8)
+    matrix = crop_map(Region(np.array([200.3, 150.7]), 40.0 * step + 3, angle), 40)
+    shown = crop(image, matrix, 40, replicate=True)[..., 0].astype(float)
+    j, i = np.mgrid[:40, :40]
+    centre = np.array([(i * shown).sum(), (j * shown).sum()]) / shown.sum()
+    np.testing.assert_allclose(
+        matrix[:, :2] @ centre + matrix[:, 2], dot, atol=0.02 * step
+    )  # half a pixel would be 0.5
+
+
+def test_noise_of_a_large_image_is_averaged_away():
+    image = np.random.default_rng(0).normal(128, 20, (1080, 1920, 3)).clip(0, 255).astype(np.uint8)
+    shown = crop(image, crop_map(Region(np.array([900.0, 500.0]), 192 * 5.0, 0.2), 192), 192, replicate=True)
+    assert shown.std() < 20 / 5 * 1.1  # sampling would leave 13
+
+
+def test_a_region_beside_the_image_is_the_border():
+    image = np.full((20, 20, 3), 200, np.uint8)
+    shown = crop(image, crop_map(Region(np.array([500.0, -300.0]), 100.0, 0.3), 20), 20, replicate=True)
+    assert (shown == 200).all()
+
+
+@pytest.mark.parametrize("size", [(101, 77), (640, 357), (3, 900)])
+def test_odd_sizes_lose_no_border_worth_a_crop_pixel(size):
+    width, height = size
+    image = np.full((height, width, 3), 200, np.uint8)
+    side = float(max(size))
+    shown = crop(image, crop_map(Region((np.array(size) - 1) / 2, side, 0.0), 32), 32, replicate=False)
+    assert abs((shown[..., 0] / 200).sum() - 32 * 32 * width * height / side**2) <= 2 * 32
+
+
+def test_half_way_between_two_regions_turns_the_short_way():
+    a, b = Region(np.zeros(2), 10.0, 3.0), Region(np.array([4.0, 8.0]), 20.0, -3.0)
+    middle = between(a, b, 0.5)
+    assert middle.centre_px.tolist() == [2, 4]
+    assert middle.side_px == 15
+    assert abs(middle.angle_rad) == pytest.approx(np.pi)
+    assert between(a, b, 1.0).angle_rad % (2 * np.pi) == pytest.approx(-3.0 % (2 * np.pi))

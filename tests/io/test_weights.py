@@ -9,7 +9,9 @@ from au3dmm.errors import AssetError
 from au3dmm.io import weights
 from au3dmm.io.weights import (
     FACE_ALIGNMENT_FILES,
+    MEDIAPIPE_ATTENTION,
     MEDIAPIPE_DETECTION,
+    MEDIAPIPE_FAR,
     MEDIAPIPE_FILES,
     MEDIAPIPE_MESH,
     face_alignment_files,
@@ -21,7 +23,7 @@ from au3dmm.io.weights import (
     weights_status,
 )
 
-CONTENT = {MEDIAPIPE_DETECTION: b"find", MEDIAPIPE_MESH: b"mesh"}
+CONTENT = {MEDIAPIPE_DETECTION: b"find", MEDIAPIPE_FAR: b"far", MEDIAPIPE_MESH: b"mesh", MEDIAPIPE_ATTENTION: b"eyes"}
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_models_come_out_of_a_wheel(tmp_path, published, monkeypatch):
     found = fetch_mediapipe(tmp_path / "w", wheel(tmp_path / "m.whl", CONTENT), said.append)
     assert {name: path.read_bytes() for name, path in found.items()} == CONTENT
     assert sorted(p.name for p in (tmp_path / "w").iterdir()) == sorted(CONTENT)
-    assert len(said) == 2
+    assert len(said) == len(CONTENT)
     assert mediapipe_files(tmp_path / "w") == found
 
 
@@ -152,6 +154,8 @@ def test_status_tells_every_file_of_every_detector(tmp_path, published, monkeypa
     states = {item.file: (item.detector, item.state) for item in weights_status()}
     assert states == {
         MEDIAPIPE_DETECTION: ("mediapipe", "missing"),
+        MEDIAPIPE_FAR: ("mediapipe", "missing"),
+        MEDIAPIPE_ATTENTION: ("mediapipe", "missing"),
         MEDIAPIPE_MESH: ("mediapipe", "ok"),
         FACE_ALIGNMENT_FILES[0]: ("face_alignment", "not the published file"),
         FACE_ALIGNMENT_FILES[1]: ("face_alignment", "missing"),

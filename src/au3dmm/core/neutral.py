@@ -13,10 +13,10 @@ from au3dmm.core.fitting import EYES, CameraSettings, Neutral, fit_alpha, fit_ex
 from au3dmm.errors import FitError
 
 _START_FRAMES = 3
-# where in the recordings the search begins: at the start, at the end and in between
 # recordings mostly begin at rest, and where people smile most of the time a half-smiling neutral face is cheap, too:
 # another beginning must cost this share of what the recordings' own beginnings cost, or less
 _CHEAPER = 0.75
+# where in the recordings the search begins: at the start, at the end and in between
 _PLACES = 6
 _SCORED = 30
 _FINALISTS = 2

@@ -7,19 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from au3dmm.config import DetectParams
-from au3dmm.detectors.base import DetectedFace, LandmarkDetector
+from au3dmm.detectors.base import DetectedFace, LandmarkDetector, StatefulDetector
 from au3dmm.io.hashing import sha256_json
 from au3dmm.io.session import Session
-from au3dmm.io.weights import file_sha256, mediapipe_files
+from au3dmm.io.weights import file_sha256, mediapipe_files, mediapipe_needs
 from au3dmm.io.weights import weights_folder as default_weights_folder
 
-__all__ = ["DetectedFace", "LandmarkDetector", "checking", "detector_identity", "make_detector"]
+__all__ = [
+    "DetectedFace",
+    "LandmarkDetector",
+    "StatefulDetector",
+    "checking",
+    "detector_identity",
+    "make_detector",
+]
 
 
 def make_detector(
     params: DetectParams, *, session: Session, device: str = "cpu", weights_folder: Path | None = None
 ) -> LandmarkDetector:
-    """Return the detector that `params` names; a network is built once per process, as its answers keep no state.
+    """Return the detector that `params` names, as if it had seen nothing yet; a network is built once per process.
 
     Parameters
     ----------
@@ -44,12 +51,15 @@ def make_detector(
 
         return PrecomputedDetector(session)
     folder = weights_folder or default_weights_folder()
-    return _network(params, device, folder, sha256_json(detector_identity(params, session, folder)))
+    network = _network(params, device, folder, sha256_json(detector_identity(params, session, folder)))
+    if isinstance(network, StatefulDetector):
+        network.reset()
+    return network
 
 
 def checking(params: DetectParams) -> DetectParams:
-    """Return the parameters of the detector that checks the one `params` names."""
-    return params.model_copy(update={"detector": params.check_with, "check_with": "none"})
+    """Return the parameters of the detector that checks the one `params` names: it sees single frames, so no tracking."""
+    return params.model_copy(update={"detector": params.check_with, "check_with": "none", "mediapipe_tracking": False})
 
 
 @lru_cache(maxsize=2)  # one that detects, one that checks it
@@ -84,7 +94,8 @@ def detector_identity(params: DetectParams, session: Session, weights_folder: Pa
             "check": detector_identity(checking(params), session, weights_folder),
         }
     if params.detector == "mediapipe":
-        files = mediapipe_files(weights_folder or default_weights_folder())
+        folder = weights_folder or default_weights_folder()
+        files = mediapipe_files(folder, mediapipe_needs(params.mediapipe_range, params.mediapipe_refine))
         weights = {name: file_sha256(path) for name, path in files.items()}
         return {"name": "mediapipe", "weights": weights, "precision": "float32"}
     if params.detector == "face_alignment":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,10 @@ class DetectedFace:
 
 
 class LandmarkDetector(Protocol):
-    """Finds faces and their landmarks, image by image; an answer depends on nothing but the image and its index."""
+    """Finds faces and their landmarks, image by image.
+
+    An answer depends on nothing but the image and its index, unless the detector is a `StatefulDetector`.
+    """
 
     @property
     def name(self) -> str:
@@ -57,6 +60,21 @@ class LandmarkDetector(Protocol):
 
     def detect(self, image: NDArray[np.uint8], frame_index: int) -> list[DetectedFace]:
         """Return all faces of an RGB image (H, W, 3), as `in_order` puts them."""
+
+
+@runtime_checkable
+class StatefulDetector(LandmarkDetector, Protocol):
+    """Remembers frames, but none from before the latest index that is a multiple of `chunk_frames`.
+
+    So whoever begins at such an index gets the same answers as from the beginning.
+    """
+
+    @property
+    def chunk_frames(self) -> int:
+        """Frames between two indices where it may be begun; 1 if anywhere."""
+
+    def reset(self) -> None:
+        """Forget the frames seen so far."""
 
 
 def in_order(faces: Iterable[DetectedFace]) -> list[DetectedFace]:

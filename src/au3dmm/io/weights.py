@@ -9,7 +9,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,7 +20,9 @@ from au3dmm.io.hashing import sha256_file
 
 MEDIAPIPE_PACKAGE = "mediapipe==0.10.21"  # the last one whose wheel carries the models
 MEDIAPIPE_DETECTION = "face_detection_short_range.tflite"
+MEDIAPIPE_FAR = "face_detection_full_range_sparse.tflite"
 MEDIAPIPE_MESH = "face_landmark.tflite"
+MEDIAPIPE_ATTENTION = "face_landmark_with_attention.tflite"
 
 
 class _Published(NamedTuple):
@@ -33,11 +35,21 @@ MEDIAPIPE_FILES: dict[str, _Published] = {
         f"mediapipe/modules/face_detection/{MEDIAPIPE_DETECTION}",
         "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
     ),
+    MEDIAPIPE_FAR: _Published(
+        f"mediapipe/modules/face_detection/{MEDIAPIPE_FAR}",
+        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+    ),
     MEDIAPIPE_MESH: _Published(
         f"mediapipe/modules/face_landmark/{MEDIAPIPE_MESH}",
         "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
     ),
+    MEDIAPIPE_ATTENTION: _Published(
+        f"mediapipe/modules/face_landmark/{MEDIAPIPE_ATTENTION}",
+        "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+    ),
 }
+
+_FINDERS = {"short": (MEDIAPIPE_DETECTION,), "full": (MEDIAPIPE_FAR,), "both": (MEDIAPIPE_DETECTION, MEDIAPIPE_FAR)}
 
 # what face-alignment 1.5 loads for 3D landmarks; the name carries the beginning of the published file's sha256
 FACE_ALIGNMENT_FILES = ("s3fd-619a316812.pth", "3DFAN4-7835d9f11d.pth.tar", "depth-2a464da4ea.pth.tar")
@@ -72,15 +84,28 @@ def torch_hub_folder() -> Path:
     return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "torch" / "hub" / "checkpoints"
 
 
-def mediapipe_files(folder: Path) -> dict[str, Path]:
-    """Return the paths of MediaPipe's two models by file name.
+def mediapipe_needs(mediapipe_range: Literal["short", "full", "both"], mediapipe_refine: bool) -> tuple[str, ...]:
+    """Return the names of the models that two parameters of `DetectParams` ask for."""
+    return (*_FINDERS[mediapipe_range], MEDIAPIPE_ATTENTION if mediapipe_refine else MEDIAPIPE_MESH)
+
+
+def mediapipe_files(folder: Path, names: Iterable[str] | None = None) -> dict[str, Path]:
+    """Return the paths of MediaPipe's models by file name.
+
+    Parameters
+    ----------
+    folder : Path
+        See `weights_folder`.
+    names : iterable of str, optional
+        Those needed (`mediapipe_needs`); by default all.
 
     Raises
     ------
     AssetError
         If one is missing or is not the published file.
     """
-    states = _mediapipe_states(folder)
+    needed = set(MEDIAPIPE_FILES if names is None else names)
+    states = [found for found in _mediapipe_states(folder) if found.file in needed]
     for _, name, state, _ in states:
         if state != "ok":
             what = "is not there" if state == "missing" else "is not the published model (its sha256 differs)"
@@ -88,22 +113,22 @@ def mediapipe_files(folder: Path) -> dict[str, Path]:
     return {name: path for _, name, _, path in states}
 
 
-def read_mediapipe(folder: Path) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Read MediaPipe's two models; return their contents and their sha256, by file name.
+def read_mediapipe(folder: Path, names: Iterable[str] | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Read MediaPipe's models, all or those named; return their contents and their sha256, by file name.
 
     Raises
     ------
     AssetError
         If one is missing or is not the published file.
     """
-    contents = {name: path.read_bytes() for name, path in mediapipe_files(folder).items()}
+    contents = {name: path.read_bytes() for name, path in mediapipe_files(folder, names).items()}
     return contents, {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
 
 def fetch_mediapipe(
     folder: Path, wheel: Path | None = None, log: Callable[[str], None] | None = None
 ) -> dict[str, Path]:
-    """Put MediaPipe's two models (Apache-2.0, 1.5 MB) into `folder`, out of the wheel of `MEDIAPIPE_PACKAGE`.
+    """Put MediaPipe's four models (Apache-2.0, 4.6 MB) into `folder`, out of the wheel of `MEDIAPIPE_PACKAGE`.
 
     The wheel (36 MB) is downloaded by pip and not installed: the models do not depend on platform or Python, so one
     fixed wheel serves all. Models that are there already are verified, and nothing is downloaded.
@@ -137,7 +162,7 @@ def fetch_mediapipe(
         models = _models_of_wheel(wheel)
     else:
         with tempfile.TemporaryDirectory(prefix="au3dmm-") as tmp:
-            say(f"downloading {MEDIAPIPE_PACKAGE} (36 MB, not installed) for its two models")
+            say(f"downloading {MEDIAPIPE_PACKAGE} (36 MB, not installed) for its four models")
             models = _models_of_wheel(_download(Path(tmp)))
     for name, data in models.items():
         write_bytes(folder / name, data)

@@ -24,7 +24,8 @@ from au3dmm.stages.detect_rows import Rows, Subject, Tally
 
 READS = ("session:rgb",)
 WRITES = ("landmarks",)
-VERSION = 2  # 2: faces are noticed to switch more often, frames over 1920 px are shrunk
+# 2: faces are noticed to switch more often, frames over 1920 px are shrunk; MediaPipe: attention mesh, tracking
+VERSION = 2
 
 __all__ = ["READS", "VERSION", "WRITES", "detector_identity", "run"]
 

@@ -29,10 +29,10 @@ from au3dmm.core.shading import Lighting, shade, vertex_normals
 from au3dmm.detectors.base import LandmarkDetector
 from au3dmm.errors import FitError
 from au3dmm.io.hashing import fingerprint
-from au3dmm.io.weights import file_sha256, mediapipe_files
+from au3dmm.io.weights import file_sha256, mediapipe_files, mediapipe_needs
 from au3dmm.io.weights import weights_folder as default_folder
 
-VERSION = 1
+VERSION = 2  # 2: crops are averaged
 """Raised when places come out differently."""
 
 _SIZE = 640  # px, square
@@ -84,12 +84,13 @@ def placement_fingerprint(
     AssetError
         If the models are missing.
     """
+    models = mediapipe_files(weights_folder or default_folder(), mediapipe_needs("short", False))
     head = hashlib.sha256(np.ascontiguousarray(vertices, dtype="<f4").tobytes()).hexdigest()
     inputs = {
         "vertices": head,
         "topology": topology_hash(len(vertices), faces),
         "landmarks": landmark_hash(embedding),
-        **{name: file_sha256(path) for name, path in mediapipe_files(weights_folder or default_folder()).items()},
+        **{name: file_sha256(path) for name, path in models.items()},
     }
     return fingerprint("placement", VERSION, {}, inputs)
 
@@ -127,7 +128,8 @@ def place_mediapipe(
     from au3dmm.detectors.mediapipe import MediapipeDetector
 
     print_ = placement_fingerprint(vertices, faces, embedding, weights_folder)
-    detector = MediapipeDetector(DetectParams(), weights_folder or default_folder())
+    params = DetectParams(mediapipe_tracking=False, mediapipe_range="short", mediapipe_refine=False)
+    detector = MediapipeDetector(params, weights_folder or default_folder())
     placement, info = place_dense(vertices, faces, embedding, detector, MESH_MIRROR, progress)
     positions = landmark_positions(vertices, faces, placement.embedding)
     marks = landmark_positions(vertices, faces, embedding)
