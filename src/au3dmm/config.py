@@ -180,7 +180,7 @@ class FitParams(_PresetParams):
         4.0, ge=0, description="Landmarks that so many noise deviations are left of count for less; 0 = all alike."
     )
     shrink: float = Field(
-        12.0, ge=0, description="Displacements whose squared size in noise deviations is below this become 0; 0 = none."
+        4.0, ge=0, description="Displacements whose squared size in noise deviations is below this become 0; 0 = none."
     )
     ridge: float = Field(0.1, gt=0, description="Precision of the Gaussian prior; 1 is right for codes = ridge.")
     max_rmse_iod: float = Field(

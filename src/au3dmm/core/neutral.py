@@ -15,7 +15,7 @@ from au3dmm.errors import FitError
 _START_FRAMES = 3
 # recordings mostly begin at rest, and where people smile most of the time a half-smiling neutral face is cheap, too:
 # another beginning must cost this share of what the recordings' own beginnings cost, or less
-_CHEAPER = 0.75
+_CHEAPER = 0.9
 # where in the recordings the search begins: at the start, at the end and in between
 _PLACES = 6
 _SCORED = 30
@@ -94,7 +94,7 @@ def find_neutral(
     all frames then cost. Codes are not negative, so a face that is not neutral costs much: what leads back from it to
     the resting face cannot be shown. From the recordings' own beginnings and from the best of the others, and `passes`
     times: fits action units, takes the `share` of frames with the smallest displacement, and estimates the neutral face
-    from those; the other one wins if it costs at most three quarters.
+    from those; the other one wins if it costs at most nine tenths, and looks less like an expression.
 
     Parameters
     ----------
@@ -176,6 +176,20 @@ def find_neutral(
         misfit = ((landmarks[scored] - found.fitted) ** 2).sum(2) @ weights / sigma**2
         return float((misfit + 2 * l1 * found.alpha.sum(1)).mean())
 
+    def shown(rows: NDArray[np.int64]) -> float:
+        return shown_expression(
+            landmarks[rows],
+            template,
+            components_id,
+            components_au,
+            weights,
+            settings,
+            sigma_id_px=sigma_id_px,
+            sigma_offset_m=sigma_offset_m,
+            alternations=alternations,
+            eyes=eyes,
+        )
+
     if not len(landmarks):
         raise FitError("identity: no frame with landmarks; expected at least one")
     every = np.arange(len(landmarks))
@@ -197,13 +211,45 @@ def find_neutral(
     if len(ended) > 1:
         price = [cost(end[0]) for end in ended]
         best = int(np.argmin(price))
-        if price[best] < _CHEAPER * price[0]:
+        if price[best] < _CHEAPER * price[0] and shown(ended[best][1]) < shown(chosen):
             neutral, chosen, energy = ended[best]
     firsts = [np.arange(a, min(a + _START_FRAMES, b)) for a, b in zip(starts, stops, strict=True)]
     final = displacement_mm(np.concatenate([chosen, *firsts]), neutral)
     at_starts = iter(final[len(chosen) :].tolist())
     start_energy = max(median(islice(at_starts, len(rows))) for rows in firsts)
     return NeutralSearch(neutral, chosen, final[: len(chosen)], looked_at, energy, start_energy)
+
+
+def shown_expression(
+    landmarks: NDArray[np.float64],
+    template: NDArray[np.float64],
+    components_id: NDArray[np.float64],
+    components_au: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    settings: CameraSettings,
+    *,
+    sigma_id_px: float,
+    sigma_offset_m: float,
+    alternations: int,
+    eyes: tuple[int, int] = EYES,
+) -> float:
+    """Return the largest coefficient of an action unit in frames taken as neutral, in standard deviations.
+
+    The neutral face is fitted to them with the action units among the identity components; who smiles in all of them
+    has a large coefficient there. Parameters as in `fit_neutral`.
+    """
+    found = fit_neutral(
+        landmarks,
+        template,
+        np.concatenate([components_id, components_au]),
+        weights,
+        settings,
+        sigma_id_px=sigma_id_px,
+        sigma_offset_m=sigma_offset_m,
+        alternations=alternations,
+        eyes=eyes,
+    )
+    return float(found.alpha_id[len(components_id) :].max(initial=0.0))
 
 
 def _places(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> list[NDArray[np.int64]]:

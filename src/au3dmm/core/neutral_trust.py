@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.camera import fit_cameras, rotation_of
-from au3dmm.core.fitting import EYES, CameraSettings, fit_neutral
-from au3dmm.core.neutral import NeutralSearch
+from au3dmm.core.fitting import EYES, CameraSettings
+from au3dmm.core.neutral import NeutralSearch, shown_expression
 from au3dmm.errors import FitError
 
 Trust = Literal["good", "unsure", "poor"]
@@ -18,12 +18,15 @@ Doubt = Literal["one_frame", "still_picture", "no_movement", "restless", "expres
 
 # The chance that labels lose at most 0.3 mm, and not a third of the motion, to a wrong neutral face, by logistic
 # regression over simulated people who rest, begin active, never rest, or always smile, frown or hold the jaw open:
-# log odds = _BASE + _MOVEMENT log(movement mm + 0.05) - _EXPRESSION (largest action unit that the face itself shows)
-_BASE, _MOVEMENT, _EXPRESSION = 2.6, 0.9, 2.8
+# log odds = _BASE + _MOVEMENT log(movement mm + 0.05) - _EXPRESSION (largest action unit that the face itself shows).
+# Faces of real people lie outside the identity model: a resting man's shows 1.3 to 2.1, which a simulated one never does,
+# so that the first _OWN_FACE_SD do not count.
+_BASE, _MOVEMENT, _EXPRESSION = 1.8, 0.9, 2.8
+_OWN_FACE_SD = 1.5
 _SMALL_MM = 0.05
 _GOOD, _POOR = 0.5, 0.25
 # what a doubt is called by: where each of the two terms alone is worth about one unit of log odds
-_LITTLE_MM, _SHOWN_SD = 0.6, 1.3
+_LITTLE_MM, _SHOWN_SD = 0.6, 2.0
 # neutral frames of simulated people are fitted with 0.1 to 0.5 mm of motion; above this, believed in proportion less
 _RESTLESS_MM = 0.6
 _STILL_MM = 1e-6
@@ -105,10 +108,11 @@ def judge_neutral(
     # smoothing leaves rounding errors between equal frames
     distinct = len(np.unique(used.round(2).reshape(len(used), -1), axis=0)) if np.ptp(used, 0).max() > _ALIKE_PX else 1
     try:
-        shown = fit_neutral(
+        expression = shown_expression(
             used,
             template,
-            np.concatenate([components_id, components_au]),
+            components_id,
+            components_au,
             weights,
             settings,
             sigma_id_px=sigma_id_px,
@@ -118,10 +122,9 @@ def judge_neutral(
         )
     except FitError as err:
         raise FitError(f"neutral face: {err}") from err
-    expression = float(shown.alpha_id[len(components_id) :].max(initial=0.0))
     if movement <= _STILL_MM:
         movement = 0.0
-    odds = _BASE + _MOVEMENT * np.log(movement + _SMALL_MM) - _EXPRESSION * expression
+    odds = _BASE + _MOVEMENT * np.log(movement + _SMALL_MM) - _EXPRESSION * max(0.0, expression - _OWN_FACE_SD)
     confidence = float(1 / (1 + np.exp(-odds)))
     rest = float(np.median(search.energy_mm))
     confidence *= min(1.0, _RESTLESS_MM / max(rest, _STILL_MM))

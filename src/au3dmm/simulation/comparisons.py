@@ -33,7 +33,7 @@ LADDER: Rows = (
     ("+ jumps put back", {"spike_iod": 0.06}),
     ("+ rates by size, second solve at 5", {"l1_by_size": 0.6, "reweight": 5.0}),
     ("+ outliers count less", {"robust": 4.0}),
-    ("+ small displacements shrunk = robust", {"shrink": 12.0}),
+    ("+ small displacements shrunk = robust", {"shrink": 4.0}),
 )
 """From the published method to `robust`: each row adds its changes to those above."""
 
@@ -60,7 +60,7 @@ LEFT_OUT: Rows = (
     ("rates per mm", {"l1_by_size": 1.0}),
     ("outliers count as the rest", {"robust": 0.0}),
     ("small displacements left as they are", {"shrink": 0.0}),
-    ("small displacements: up to 24", {"shrink": 24.0}),
+    ("small displacements: up to 12", {"shrink": 12.0}),
     ("noise as stated", {"noise": "stated"}),
     ("noise stated as 1 px", {"sigma_px": 1.0}),
     ("prior also Gaussian", {"ridge": 1.0}),
