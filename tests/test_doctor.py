@@ -48,9 +48,11 @@ def test_missing_weights_are_a_problem_with_the_command_that_gets_them(machine, 
     ]
 
 
-def test_face_alignment_takes_weights_of_any_origin(machine):
+def test_face_alignment_needs_the_published_weights(machine):
     machine(face_alignment="not the published file")
-    assert doctor.examine()["detectors"]["face_alignment"]["ready"]
+    entry = doctor.examine()["detectors"]["face_alignment"]
+    assert not entry["ready"]
+    assert "weights get face-alignment" in entry["how"]
 
 
 def test_a_library_that_cannot_be_imported_is_a_problem(machine, monkeypatch):

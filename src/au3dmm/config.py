@@ -87,6 +87,25 @@ class DetectParams(Params):
     mediapipe_range: Literal["short", "full", "both"] = Field(
         "both", description="Which BlazeFace: near faces, far ones, or far ones where there are no near ones."
     )
+    fan_decode: Literal["subpixel", "official"] = Field(
+        "subpixel", description="face_alignment: peaks to a fraction of a cell, or on the library's grid of whole px."
+    )
+    fan_box_every: int = Field(
+        32, ge=1, le=256, description="face_alignment: boxes are looked for every so many frames; 1 = as the library."
+    )
+    fan_box_image_px: int = Field(
+        640, ge=0, description="face_alignment: larger images are shrunk to this side to find boxes, px; 0 = never."
+    )
+    fan_flip: bool = Field(False, description="face_alignment: mean over each crop and its mirror image.")
+    fan_depth: bool = Field(True, description="face_alignment: run the depth network; without it, z is 0.")
+    fan_precision: Literal["float32", "mixed"] = Field(
+        "float32", description="face_alignment: mixed = 16 bits where harmless, on CUDA."
+    )
+    fan_batch: int = Field(8, ge=1, le=1024, description="face_alignment: crops that a network sees at a time.")
+    fan_compile: bool = Field(False, description="face_alignment: torch.compile; a minute and a C++ compiler.")
+    fan_weights: Literal["published", "any"] = Field(
+        "published", description="face_alignment: any = also weights that you trained yourself."
+    )
     small_px: float = Field(40.0, ge=0, description="Outer eye corners closer than this: flag small, px.")
     max_side_px: int = Field(
         1920, ge=0, description="Images with a longer side are shrunk to it for networks, px; 0 = never."

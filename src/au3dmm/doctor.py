@@ -24,7 +24,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA
 _DEFAULT_DETECTOR = "mediapipe"
 _HOW = {
     "mediapipe": "au3dmm weights get mediapipe",
-    "face_alignment": "copy its files from a machine where face-alignment has run, to the folder shown",
+    "face_alignment": "au3dmm weights get face-alignment, or weights add with copies from where it has run",
 }
 _TORCH_TIMEOUT_S = 60
 # In a process of its own: importing torch takes seconds, and a broken driver can hang or crash it
@@ -139,8 +139,7 @@ def _detectors() -> dict[str, dict[str, Any]]:
             weight.detector, {"ready": True, "folder": str(weight.path.parent), "weights": {}, "how": None}
         )
         entry["weights"][weight.file] = weight.state
-        # face-alignment takes weights of any origin, and records that they are not the published ones
-        if weight.state == "missing" or (weight.state != "ok" and weight.detector == _DEFAULT_DETECTOR):
+        if weight.state != "ok":
             entry["ready"], entry["how"] = False, _HOW[weight.detector]
     found["precomputed"] = {"ready": True, "folder": None, "weights": {}, "how": None}
     return found

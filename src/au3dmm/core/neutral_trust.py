@@ -19,8 +19,8 @@ Doubt = Literal["one_frame", "still_picture", "no_movement", "restless", "expres
 # The chance that labels lose at most 0.3 mm, and not a third of the motion, to a wrong neutral face, by logistic
 # regression over simulated people who rest, begin active, never rest, or always smile, frown or hold the jaw open:
 # log odds = _BASE + _MOVEMENT log(movement mm + 0.05) - _EXPRESSION (largest action unit that the face itself shows).
-# Faces of real people lie outside the identity model: a resting man's shows 1.3 to 2.1, which a simulated one never does,
-# so that the first _OWN_FACE_SD do not count.
+# Faces of real people lie outside the identity model: a resting man's shows 1.3 to 2.1, which a simulated one never
+# does, so that the first _OWN_FACE_SD do not count.
 _BASE, _MOVEMENT, _EXPRESSION = 1.8, 0.9, 2.8
 _OWN_FACE_SD = 1.5
 _SMALL_MM = 0.05

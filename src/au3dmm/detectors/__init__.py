@@ -37,7 +37,7 @@ def make_detector(
     device : str
         For ``face_alignment``: a torch device. ``mediapipe`` runs on the CPU.
     weights_folder : Path, optional
-        For ``mediapipe``; by default `au3dmm.io.weights.weights_folder`.
+        By default `au3dmm.io.weights.weights_folder`. Those of ``face_alignment`` may lie in torch.hub's, too.
 
     Raises
     ------
@@ -58,8 +58,9 @@ def make_detector(
 
 
 def checking(params: DetectParams) -> DetectParams:
-    """Return the parameters of the detector that checks the one `params` names: it sees single frames, so no tracking."""
-    return params.model_copy(update={"detector": params.check_with, "check_with": "none", "mediapipe_tracking": False})
+    """Return the parameters of the detector that checks the one `params` names; it sees single frames: no tracking."""
+    alone = {"mediapipe_tracking": False, "fan_box_every": 1}
+    return params.model_copy(update={"detector": params.check_with, "check_with": "none", **alone})
 
 
 @lru_cache(maxsize=2)  # one that detects, one that checks it
@@ -71,7 +72,7 @@ def _network(params: DetectParams, device: str, weights_folder: Path, identity: 
         return MediapipeDetector(params, weights_folder)
     from au3dmm.detectors.face_alignment import FaceAlignmentDetector
 
-    return FaceAlignmentDetector(params, device)
+    return FaceAlignmentDetector(params, device, weights_folder=weights_folder)
 
 
 def detector_identity(params: DetectParams, session: Session, weights_folder: Path | None = None) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def detector_identity(params: DetectParams, session: Session, weights_folder: Pa
     if params.detector == "face_alignment":
         from au3dmm.detectors.face_alignment import face_alignment_identity
 
-        return face_alignment_identity(params)
+        return face_alignment_identity(params, weights_folder)
     from au3dmm.detectors.precomputed import precomputed_identity
 
     return precomputed_identity(session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -75,6 +75,27 @@ class StatefulDetector(LandmarkDetector, Protocol):
 
     def reset(self) -> None:
         """Forget the frames seen so far."""
+
+
+@runtime_checkable
+class BatchDetector(LandmarkDetector, Protocol):
+    """A detector that answers several frames at once faster, or better, than one by one.
+
+    What one call shows it is all it knows: nothing is kept from call to call.
+    """
+
+    @property
+    def batch_size(self) -> int:
+        """Consecutive frames that it likes to get at once."""
+
+    @property
+    def period(self) -> int:
+        """A video gives the same answers wherever it is begun at a multiple of this many frames."""
+
+    def detect_batch(
+        self, images: Sequence[NDArray[np.uint8]], frame_indices: Sequence[int]
+    ) -> list[list[DetectedFace]]:
+        """Return all faces of each of these consecutive frames, as `in_order` puts them."""
 
 
 def in_order(faces: Iterable[DetectedFace]) -> list[DetectedFace]:

@@ -52,7 +52,10 @@ MEDIAPIPE_FILES: dict[str, _Published] = {
 _FINDERS = {"short": (MEDIAPIPE_DETECTION,), "full": (MEDIAPIPE_FAR,), "both": (MEDIAPIPE_DETECTION, MEDIAPIPE_FAR)}
 
 # what face-alignment 1.5 loads for 3D landmarks; the name carries the beginning of the published file's sha256
-FACE_ALIGNMENT_FILES = ("s3fd-619a316812.pth", "3DFAN4-7835d9f11d.pth.tar", "depth-2a464da4ea.pth.tar")
+FAN_S3FD = "s3fd-619a316812.pth"
+FAN_LANDMARKS = "3DFAN4-7835d9f11d.pth.tar"
+FAN_DEPTH = "depth-2a464da4ea.pth.tar"
+FACE_ALIGNMENT_FILES = (FAN_S3FD, FAN_LANDMARKS, FAN_DEPTH)
 
 State = Literal["ok", "missing", "not the published file"]
 
@@ -176,21 +179,29 @@ def face_alignment_files(folder: Path | None = None) -> dict[str, Path]:
     Parameters
     ----------
     folder : Path, optional
-        Where they are, if not in `torch_hub_folder`.
+        Where they are looked for first (default: `weights_folder`); then in `torch_hub_folder`.
 
     Raises
     ------
     AssetError
-        If any is missing: names them, the folder and the ways out.
+        If any is missing: names them, the folders and the ways out.
     """
-    folder = folder or torch_hub_folder()
-    missing = [name for name in FACE_ALIGNMENT_FILES if not (folder / name).is_file()]
+    found = {name: _face_alignment_path(name, folder) for name in FACE_ALIGNMENT_FILES}
+    missing = [name for name, path in found.items() if not path.is_file()]
     if missing:
         raise AssetError(
-            f"{folder}: face_alignment needs {', '.join(missing)} there; copy them from a machine where face-alignment"
-            " has run, or use `--detector mediapipe`, or detect landmarks elsewhere and use `--detector precomputed`"
+            f"face_alignment needs {', '.join(missing)}, which are neither in {folder or weights_folder()} nor in"
+            f" {torch_hub_folder()}; run `au3dmm weights get face-alignment`, or `au3dmm weights add` with copies from"
+            " a machine where face-alignment has run, or use `--detector mediapipe` or `precomputed`"
         )
-    return {name: folder / name for name in FACE_ALIGNMENT_FILES}
+    return found
+
+
+def _face_alignment_path(name: str, folder: Path | None) -> Path:
+    """Return where a file is; where it belongs if it is nowhere."""
+    own = (folder or weights_folder()) / name
+    hub = torch_hub_folder() / name
+    return hub if hub.is_file() and not own.is_file() else own
 
 
 def published_prefix(name: str) -> str:
@@ -204,12 +215,22 @@ def published_prefix(name: str) -> str:
     return name.partition(".")[0].rpartition("-")[2]
 
 
-def weights_status() -> list[WeightFile]:
-    """Return every weight file of every detector, and in which state it is."""
-    folder = torch_hub_folder()
-    found = _mediapipe_states(weights_folder())
+def weights_status(folder: Path | None = None) -> list[WeightFile]:
+    """Return every weight file of every detector, and in which state it is.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Instead of `weights_folder`.
+
+    Raises
+    ------
+    AssetError
+        If a file cannot be read.
+    """
+    found = _mediapipe_states(folder or weights_folder())
     for name in FACE_ALIGNMENT_FILES:
-        path = folder / name
+        path = _face_alignment_path(name, folder)
         state: State = "missing"
         if path.is_file():
             state = "ok" if file_sha256(path).startswith(published_prefix(name)) else "not the published file"
