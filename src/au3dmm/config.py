@@ -85,7 +85,9 @@ class DetectParams(Params):
     mediapipe_faces: int = Field(4, ge=1, le=50, description="At most so many faces of a frame.")
     mediapipe_refine: bool = Field(True, description="The mesh with attention: lips, eyes and brows found twice.")
     mediapipe_range: Literal["short", "full", "both"] = Field(
-        "both", description="Which BlazeFace: near faces, far ones, or far ones where there are no near ones."
+        "both",
+        description="Which BlazeFace: near faces, far ones (that score 0.7 at least), or far ones where there are no"
+        " near ones.",
     )
     fan_decode: Literal["subpixel", "official"] = Field(
         "subpixel", description="face_alignment: peaks to a fraction of a cell, or on the library's grid of whole px."

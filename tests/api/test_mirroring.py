@@ -10,6 +10,7 @@ from au3dmm.core.mirror import basis_mirror
 from au3dmm.errors import SchemaError
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import basis_metadata, read_bases, write_bases
+from au3dmm.io.intensity_columns import sparse_vector_array
 from au3dmm.io.tables import METADATA_KEY, vector_array, vectors
 
 
@@ -85,3 +86,44 @@ def test_labels_without_a_matrix_and_other_sizes_are_refused(bases, stored):
         au3dmm.mirror_labels(table)
     with pytest.raises(SchemaError, match=r"alpha of shape \(2, 3\), expected \(..., 34\)"):
         au3dmm.mirror_alpha(np.zeros((2, 3)), bases)
+
+
+def test_intensities_and_the_camera_are_those_of_the_flipped_picture(bases, stored):
+    path, _ = stored
+    rng = np.random.default_rng(2)
+    alpha = np.abs(rng.normal(size=(5, bases.k_au)))
+    table = labels(path, alpha, np.zeros((5, 3)))
+    names = list(bases.intensities.names)
+    known = np.array([not name.startswith("AU2") for name in names])
+    valid = np.arange(5) != 1
+    for column in ("au_intensity", "au_intensity_std"):
+        values = sparse_vector_array(bases.intensities.read(alpha), valid, known)
+        table = table.append_column(column, pa.chunked_array([values]))
+    camera = rng.normal(size=(5, 2, 4)).astype(np.float32)
+    table = table.append_column("camera", pa.chunked_array([vector_array(camera.reshape(5, 8), valid)]))
+    metadata = json.loads(table.schema.metadata[METADATA_KEY])
+    metadata["intensity"] = {"names": names, "observability": list(range(len(names))), "states": names}
+    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
+
+    flipped = au3dmm.mirror_labels(table, width_px=640)
+    found = vectors(flipped, "au_intensity")[0]
+    expected = bases.intensities.read(au3dmm.mirror_alpha(alpha, bases))
+    np.testing.assert_allclose(found[valid][:, known], expected[valid][:, known], atol=1e-3)
+    assert np.isnan(found[:, ~known]).all()
+    said = json.loads(flipped.schema.metadata[METADATA_KEY])["intensity"]
+    assert said["states"][names.index("AU12_left")] == "AU12_right"
+    # a point of the mesh and its mirror image appear at mirrored places
+    point = np.array([0.3, -0.2, 0.5, 1.0])
+    here = camera[0] @ point
+    there = vectors(flipped, "camera")[0][0].reshape(2, 4) @ (point * [-1, 1, 1, 1])
+    np.testing.assert_allclose(there, [639 - here[0], here[1]], rtol=1e-5)
+    twice = au3dmm.mirror_labels(flipped, width_px=640)
+    np.testing.assert_allclose(vectors(twice, "camera")[0], vectors(table, "camera")[0], atol=1e-4)
+    assert "camera" not in au3dmm.mirror_labels(table).column_names
+
+
+def test_labels_of_the_shipped_basis_can_be_mirrored(bases):
+    path = asset_path(DEMO_BASES)
+    alpha = np.abs(np.random.default_rng(3).normal(size=(4, bases.k_au)))
+    found, valid = vectors(au3dmm.mirror_labels(labels(path, alpha, np.zeros((4, 3)))), "alpha_au")
+    np.testing.assert_allclose(found[valid], au3dmm.mirror_alpha(alpha, bases)[valid], atol=1e-6)

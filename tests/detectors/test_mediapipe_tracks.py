@@ -233,13 +233,13 @@ def test_a_far_face_is_found_with_the_far_finder(shared_data):
     from au3dmm.io.images import read_image
 
     image = read_image(shared_data / "images" / "obama.jpg")
-    small = cv2.resize(image, None, fx=0.09, fy=0.09, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, None, fx=0.11, fy=0.11, interpolation=cv2.INTER_AREA)
     wide = np.full((360, 640, 3), 120, np.uint8)
     wide[100 : 100 + small.shape[0], 200 : 200 + small.shape[1]] = small
     (large,) = MediapipeDetector(DetectParams(), mediapipe_folder()).detect(image, 0)
     for where, count in (("short", 0), ("full", 1), ("both", 1)):
         faces = MediapipeDetector(DetectParams(mediapipe_range=where), mediapipe_folder()).detect(wide, 0)
         assert len(faces) == count
-    expected = large.landmarks_px[:, :2] * 0.09 + (200, 100)
+    expected = large.landmarks_px[:, :2] * 0.11 + (200, 100)
     eyes = np.linalg.norm(expected[36] - expected[45])
     assert np.linalg.norm(faces[0].landmarks_px[:, :2] - expected, axis=1).mean() < 0.1 * eyes

@@ -4,16 +4,19 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from au3dmm.errors import ConfigError
 from au3dmm.exports.export import export_dataset
 from au3dmm.exports.folder import beside, read_stamp
+from au3dmm.exports.npz_form import _bits
 from au3dmm.exports.selection import FORMS, ExportOptions
 from au3dmm.io.label_dataset import plain, read_labels_dataset
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import read_index
+from au3dmm.io.table_schemas import FLAGS
 from au3dmm.io.tables import names_au, read_table, vectors
 from dataset_run import tree_bytes, write_dataset, write_manifest, write_run
 
@@ -66,6 +69,12 @@ def test_npz_holds_every_row_and_every_value_without_pickle(run, labels, tmp_pat
     assert {array.shape[0] for name, array in found.items() if not name.endswith(("_names", "names_au"))} == {
         len(labels)
     }
+
+
+def test_npz_tells_every_flag_that_there_is():
+    rows = [[], list(FLAGS), [FLAGS[-1]]]
+    bits = _bits(pa.chunked_array([pa.array(rows, pa.list_(pa.string()))]))
+    assert [[flag for i, flag in enumerate(FLAGS) if row >> i & 1] for row in bits.tolist()] == rows
 
 
 def test_a_huggingface_folder_has_a_file_per_split_and_says_so_in_its_head(run, labels, tmp_path):

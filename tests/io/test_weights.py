@@ -88,7 +88,7 @@ def test_a_damaged_model_is_fetched_anew(tmp_path, published):
     made = wheel(tmp_path / "m.whl", CONTENT)
     fetch_mediapipe(tmp_path / "w", made)
     (tmp_path / "w" / MEDIAPIPE_MESH).write_bytes(b"damaged")
-    with pytest.raises(AssetError, match=r"sha256 differs\); run `au3dmm weights get mediapipe`"):
+    with pytest.raises(AssetError, match=r"sha256 differs\); run `au3dmm weights get mediapipe --weights-dir "):
         mediapipe_files(tmp_path / "w")
     fetch_mediapipe(tmp_path / "w", made)
     assert read_mediapipe(tmp_path / "w")[0] == CONTENT
@@ -123,7 +123,9 @@ def test_a_failed_download_says_why_and_what_else_to_do(tmp_path, monkeypatch):
 
 
 def test_missing_models_say_how_to_get_them(tmp_path):
-    with pytest.raises(AssetError, match=f"{MEDIAPIPE_DETECTION} is not there; run `au3dmm weights get mediapipe`"):
+    with pytest.raises(
+        AssetError, match=f"{MEDIAPIPE_DETECTION} is not there.*; run `au3dmm weights get mediapipe --weights-dir "
+    ):
         mediapipe_files(tmp_path)
 
 

@@ -40,6 +40,8 @@ def look(tmp_path, mediapipe_weights):
         rec.write_csv(tmp_path / "rgb.csv", [33_000 * i for i in range(len(images))])
         session = rec.write_manifest(tmp_path, {"folder": "frames", "timestamps": "rgb.csv"})
         out = tmp_path / "landmarks.parquet"
+        # pictures that have nothing to do with each other
+        params = {"mediapipe_tracking": False, **params}
         detect.run(session=session, landmarks=out, params=DetectParams(**params), weights_folder=mediapipe_weights)
         table = read_table(out, "landmarks")
         # faces that were planted at other places are other faces

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from au3dmm.core.basis import Bases
 from au3dmm.core.mirror import basis_mirror
 from au3dmm.errors import SchemaError
+from au3dmm.io.intensity_columns import names_intensity, sparse_vector_array
+from au3dmm.io.table_schemas import INTENSITIES
 from au3dmm.io.tables import METADATA_KEY, vector_array, vectors
 
 _FLIPPED = {"rotation_vector": (1.0, -1.0, -1.0)}  # a rotation's axis is mirrored in the plane, and its sense turned
 _SWAPPED = ("aperture_left", "aperture_right")
+_CAMERA = np.array([[1, -1, -1, -1], [-1, 1, 1, 1]], np.float32)  # x of the mesh and x of the picture change sign
 
 
 def mirror_alpha(alpha: NDArray[np.floating], source: Bases | pa.Table) -> NDArray[np.floating]:
@@ -60,15 +63,15 @@ def mirror_alpha(alpha: NDArray[np.floating], source: Bases | pa.Table) -> NDArr
 def mirror_labels(table: pa.Table, width_px: int | None = None) -> pa.Table:
     """Return a table of labels or coefficients as it would be of pictures flipped left to right.
 
-    ``alpha_au`` and its standard deviations, the head's rotation, the openings of the eyes and, if the width is given,
-    its place are mirrored; all else stays. Identity and landmarks are not in such tables.
+    ``alpha_au``, intensities and their standard deviations, the head's rotation, the openings of the eyes and, if the
+    width is given, its place and the camera are mirrored; all else stays. Such tables hold no identity or landmarks.
 
     Parameters
     ----------
     table : pyarrow.Table
         From `read_labels`.
     width_px : int, optional
-        Width of the RGB picture; without it ``translation_px`` is left out.
+        Width of the RGB picture; without it ``translation_px`` and ``camera`` are left out.
 
     Raises
     ------
@@ -89,15 +92,56 @@ def mirror_labels(table: pa.Table, width_px: int | None = None) -> pa.Table:
     if "translation_px" in table.column_names and width_px is not None:
         values, valid = vectors(table, "translation_px")
         changed["translation_px"] = vector_array(values * [-1, 1] + [width_px - 1, 0], valid)
+    if "camera" in table.column_names and width_px is not None:
+        values, valid = vectors(table, "camera")
+        camera = values.reshape(-1, 2, 4) * _CAMERA
+        camera[:, 0, 3] += width_px - 1
+        changed["camera"] = vector_array(camera.reshape(-1, 8), valid)
+    changed |= _intensities(table)
     left, right = _SWAPPED
     if left in table.column_names and right in table.column_names:
         changed[left], changed[right] = table[right], table[left]
     for name, column in changed.items():
         number = table.column_names.index(name)
         table = table.set_column(number, table.schema.field(number), column)
-    return (
-        table if width_px is not None or "translation_px" not in table.column_names else table.drop(["translation_px"])
-    )
+    if width_px is not None:
+        return _other_sides(table)
+    return _other_sides(table.drop([name for name in ("translation_px", "camera") if name in table.column_names]))
+
+
+def _other_side(name: str) -> str:
+    """Return the name of the intensity that it is in a mirrored picture."""
+    if name.endswith("_left"):
+        return name.removesuffix("_left") + "_right"
+    return name.removesuffix("_right") + "_left" if name.endswith("_right") else name
+
+
+def _places(names: list[str]) -> list[int]:
+    """Return where each intensity of a mirrored picture stands among those of the picture."""
+    return [names.index(_other_side(name)) if _other_side(name) in names else i for i, name in enumerate(names)]
+
+
+def _intensities(table: pa.Table) -> dict[str, pa.Array]:
+    places = _places(names_intensity(table))
+    changed = {}
+    for name in INTENSITIES:
+        if name in table.column_names:
+            values, valid = vectors(table, name)
+            known = np.asarray(np.isfinite(values[valid]).any(axis=0), bool)
+            changed[name] = sparse_vector_array(values[:, places], valid, known[places])
+    return changed
+
+
+def _other_sides(table: pa.Table) -> pa.Table:
+    """Put what the metadata says of each intensity in the mirrored order, too."""
+    metadata = json.loads(table.schema.metadata[METADATA_KEY])
+    said = metadata.get("intensity")
+    if not isinstance(said, dict):
+        return table
+    places = _places([str(name) for name in said["names"]])
+    for key in ("observability", "states"):
+        said[key] = [said[key][i] for i in places]
+    return table.replace_schema_metadata({METADATA_KEY: json.dumps(metadata)})
 
 
 def _of_bases(bases: Bases) -> NDArray[np.float64]:

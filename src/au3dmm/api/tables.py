@@ -11,6 +11,7 @@ from au3dmm.errors import SchemaError
 from au3dmm.io.label_dataset import label_parts, read_labels_dataset
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.runs import one_run
+from au3dmm.io.table_schemas import LATER
 from au3dmm.io.tables import read_table
 
 
@@ -28,7 +29,8 @@ def read_labels(path: str | Path, split: str | None = None) -> pa.Table:
     -------
     pyarrow.Table
         One row per event frame. Read vectors with `au3dmm.vectors(table, "alpha_au")`, which keeps null rows;
-        ``.to_pandas()`` and ``polars.from_arrow(table)`` work too.
+        ``.to_pandas()`` and ``polars.from_arrow(table)`` work too. Numbers that the version which made the file did not
+        have are null.
 
     Raises
     ------
@@ -45,7 +47,15 @@ def read_labels(path: str | Path, split: str | None = None) -> pa.Table:
         inside = sorted(folder.glob("**/labels.parquet"))
         hint = f"; did you mean {inside[0].parent}?" if inside else ""
         raise SchemaError(f"{folder}: no labels.parquet in it{hint}")
-    return read_table(folder / "labels.parquet" if folder.is_dir() else folder, "labels")
+    return _with_later_columns(read_table(folder / "labels.parquet" if folder.is_dir() else folder, "labels"))
+
+
+def _with_later_columns(table: pa.Table) -> pa.Table:
+    """Add, full of nulls, the columns of numbers that an older version of the table did not have."""
+    for name in LATER:
+        if name not in table.column_names:
+            table = table.append_column(pa.field(name, pa.float32()), pa.nulls(len(table), pa.float32()))
+    return table
 
 
 def _consolidated(folder: Path) -> Path | None:

@@ -16,6 +16,7 @@ from au3dmm.core.unit_fields import ALIKE, UnitFields, alike, learn_unit_fields
 LEAST_SEQUENCES, LEAST_PEOPLE = 4, 2
 """Of fewer sequences or people, nobody can say what 5 is."""
 _NOT_FACE = 50  # numbers from here on are movements of head and eyes
+_NOTHING = 1e-12  # of the largest energy of a field
 _FOLDS = 5
 _READ = 1.0  # intensities from here on are more than next to nothing
 
@@ -113,6 +114,15 @@ def learn_intensities(
     while True:
         shown = _shown(rows.tags, groups)
         found = [_fields(z, grams[side], takes, shown[:, :, side]) for side in range(2)]
+        still = [
+            u for u in range(len(groups)) if not all(_moves(f, gram)[u] for f, gram in zip(found, grams, strict=True))
+        ]
+        if still:  # tagged, but nothing moves on one half of the face
+            for u in reversed(still):
+                left_out |= {unit: sum(unit in map(unit_of, tags) for tags in rows.tags) for unit in groups.pop(u)}
+            if not groups:
+                return LearntUnits(None, (), (), left_out)
+            continue
         same = np.minimum(*(alike(f.fields, gram) for f, gram in zip(found, grams, strict=True)))
         if not (same >= ALIKE).any():
             break
@@ -195,6 +205,12 @@ def _shown(tags: Sequence[tuple[str, ...]], groups: Sequence[tuple[str, ...]]) -
     )
 
 
+def _moves(found: UnitFields, gram: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which fields move anything (A,)."""
+    energy = np.einsum("ar,rs,as->a", found.fields, gram, found.fields)
+    return np.asarray(energy > _NOTHING * energy.max(initial=0.0))
+
+
 def _fields(
     z: NDArray[np.float64],
     gram: NDArray[np.float64],
@@ -202,13 +218,15 @@ def _fields(
     shown: NDArray[np.bool_],
     otherwise: UnitFields | None = None,
 ) -> UnitFields:
-    """Learn fields; those of units that none of these sequences shows are taken from `otherwise`."""
+    """Learn fields; those of units that none of these sequences shows, or moves, are taken from `otherwise`."""
     some = np.asarray(shown.any(0))
-    if some.all() or otherwise is None:
+    if otherwise is None:
         return learn_unit_fields(z, gram, takes, shown)
     learnt = learn_unit_fields(z, gram, takes, shown[:, some])
     fields, activation = otherwise.fields.copy(), np.zeros((len(z), len(some)))
-    fields[some], activation[:, some] = learnt.fields, learnt.activation
+    moves = _moves(learnt, gram)
+    fields[np.flatnonzero(some)[moves]] = learnt.fields[moves]
+    activation[:, some] = learnt.activation
     return UnitFields(fields, activation)
 
 

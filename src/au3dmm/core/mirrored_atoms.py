@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.sparse_codes import encode
+from au3dmm.errors import FitError
 
 _SYMMETRIC = 0.7  # cosine between a row and its mirror image, from which one atom begins for both
 _OPPOSITE = 1e-3  # an atom plus its mirror image shorter than this: one cannot stand for both
@@ -89,6 +90,11 @@ def spare(
     -------
     atoms, codes, partner
         Of K - count atoms.
+
+    Raises
+    ------
+    FitError
+        If an odd number must go, and all that is left are pairs of opposite atoms.
     """
     k = len(atoms)
     a = codes.astype(np.float64)
@@ -137,6 +143,11 @@ def spare(
             dropped.append(p)
         else:
             dropped += [j, p] if p != j else [j]
+    if left:
+        raise FitError(
+            f"dictionary: {left} atom too many, and only pairs of opposite atoms are left to drop; ask for one more or"
+            " one fewer (--k-au), or mirrored = false in [bases]"
+        )
     keep = np.setdiff1d(np.arange(k), dropped)
     place = np.full(k, -1)
     place[keep] = np.arange(len(keep))

@@ -129,7 +129,7 @@ def judge_neutral(
     rest = float(np.median(search.energy_mm))
     confidence *= min(1.0, _RESTLESS_MM / max(rest, _STILL_MM))
     doubts: list[Doubt] = []
-    if len(landmarks) == 1:
+    if len(used) == 1:
         doubts.append("one_frame")
     elif distinct == 1:
         doubts.append("still_picture")

@@ -68,9 +68,10 @@ class FaceFinder:
         max_side_px: int = 0,
     ) -> None:
         self._detector, self._second, self._every, self._max_side = detector, second, every, max_side_px
-        both = [detector] if second is None else [detector, second]
-        self.batch_size = int(np.lcm.reduce([_batch_size(one) for one in both]))
-        self.period = int(np.lcm.reduce([self.batch_size, *map(_period, both)]))
+        # what checks sees single frames, far apart: its batches play no part
+        self.batch_size = _batch_size(detector)
+        begins = int(getattr(second, "chunk_frames", 1))
+        self.period = int(np.lcm.reduce([self.batch_size, _period(detector), begins]))
 
     def __call__(self, frames: Sequence[Frame]) -> list[FoundFaces]:
         """Find the faces of consecutive frames."""

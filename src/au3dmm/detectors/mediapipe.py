@@ -26,6 +26,9 @@ from au3dmm.io.weights import (
     read_mediapipe,
 )
 
+FAR_SCORE = 0.7
+"""Least score of a far face: noise scores up to 0.62, faces with 20 px between the eyes 0.73 to 0.93."""
+
 
 class MediapipeDetector:
     """BlazeFace finds faces; each gets a mesh in a region cut from its box, and then from its mesh.
@@ -64,7 +67,7 @@ class MediapipeDetector:
         if MEDIAPIPE_DETECTION in models:
             self._finders.append(BlazeFace(models[MEDIAPIPE_DETECTION], low))
         if MEDIAPIPE_FAR in models:
-            self._finders.append(BlazeFace(models[MEDIAPIPE_FAR], low, 192, FULL_RANGE))
+            self._finders.append(BlazeFace(models[MEDIAPIPE_FAR], max(low, FAR_SCORE), 192, FULL_RANGE))
         self._mesh: MeshOf
         if params.mediapipe_refine:
             self._mesh = AttentionMesh(models[MEDIAPIPE_ATTENTION])

@@ -86,7 +86,7 @@ def window_map(points: NDArray[np.float64], level: NDArray[np.float64]) -> NDArr
 
     Examples
     --------
-    >>> window_map(np.array([[10.0, 20.0], [26.0, 28.0]]), np.array([1.0, 0.0]))
+    >>> window_map(np.array([[10.0, 20.0], [26.0, 28.0]]), np.array([1.0, 0.0])) + 0.0
     array([[ 1.5 ,  0.  ,  6.  ],
            [ 0.  ,  0.75, 18.  ]])
     """

@@ -94,9 +94,9 @@ def _words(name: str, column: pa.ChunkedArray) -> Arrays:
     yield f"{name}_names", np.array(names, dtype=str)
 
 
-def _bits(column: pa.ChunkedArray) -> NDArray[np.uint8]:
+def _bits(column: pa.ChunkedArray) -> NDArray[np.uint16]:
     bit = {flag: 1 << i for i, flag in enumerate(FLAGS)}
-    return np.array([sum(bit[flag] for flag in flags or ()) for flags in column.to_pylist()], np.uint8)
+    return np.array([sum(bit[flag] for flag in flags or ()) for flags in column.to_pylist()], np.uint16)
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -26,6 +26,7 @@ import numpy as np
 
 from au3dmm.core.basis import Bases
 from au3dmm.core.landmarks import LandmarkEmbedding
+from au3dmm.core.mirror import basis_mirror
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import write_bytes
 from au3dmm.io.dense_arrays import dense_arrays, dense_info, read_dense
@@ -35,6 +36,7 @@ from au3dmm.io.intensity_arrays import intensity_arrays, read_intensities
 FORMAT_VERSION = 1
 _MAX_BYTES = 4 * 2**30  # of one array; a basis has a few MB
 _MAX_HEADER = 2**16  # of one array's description; 128 bytes as a rule
+_MIRROR_LEAVES = 0.02  # of the mirrored components' energy: a matrix that leaves more is not worth carrying along
 _END = 22  # bytes of the record that ends a zip's directory, before the comment
 _KINDS = {"fiu": "numbers", "iu": "whole numbers", "U": "text"}
 _ARRAYS = {
@@ -199,8 +201,14 @@ def basis_metadata(path: Path, bases: Bases) -> dict[str, Any]:
         "action_units": _action_units(bases),
         "names_intensity": [] if bases.intensities is None else list(bases.intensities.names),
         "licence": bases.info.get("licence"),
-        **({} if bases.mirror_au is None else {"mirror_au": _entries(bases.mirror_au)}),
+        **_mirror_entries(bases),
     }
+
+
+def _mirror_entries(bases: Bases) -> dict[str, Any]:
+    """Return the mirror matrix as tables hold it; nothing if the head has no mirror partners, or it leaves much."""
+    found = basis_mirror(bases)
+    return {"mirror_au": _entries(found[0])} if found is not None and (found[1] or 0.0) < _MIRROR_LEAVES else {}
 
 
 def _entries(matrix: np.ndarray[Any, Any]) -> list[list[float]]:

@@ -175,6 +175,7 @@ class _TimedVideo(SessionFrames):
         self._video = video
         self._csv = session.folder / str(session.manifest.rgb.timestamps)
         self._timestamps = timestamps
+        self._half_us = half_interval_us(timestamps.pts_us) if len(timestamps.pts_us) else None
         rgb = session.manifest.rgb
         self._t_us = timestamps.midpoints_us(rgb.timestamp_convention, rgb.exposure_us)
         self._at: tuple[int, int, Callable[[], VideoPlace]] = (0, 0, VideoPlace)
@@ -186,7 +187,7 @@ class _TimedVideo(SessionFrames):
         for pts_us, image in self._video.read(seen):
             self.n_lost, self.interlaced = self._video.n_lost, self._video.interlaced
             if self.matched_by == "pts":
-                found = rows_of_times(np.array([pts_us], np.int64), self._timestamps.pts_us)
+                found = rows_of_times(np.array([pts_us], np.int64), self._timestamps.pts_us, self._half_us)
                 mine = n_rows if found is None else int(found[0])
             else:
                 mine = row
@@ -253,7 +254,14 @@ class _ImageFrames(SessionFrames):
         return Place(self._n, self.n_lost, None, self._size)
 
 
-def rows_of_times(pts_us: NDArray[np.int64], rows_us: NDArray[np.int64]) -> NDArray[np.int64] | None:
+def half_interval_us(rows_us: NDArray[np.int64]) -> float:
+    """Return half the median interval of rows, us."""
+    return float(np.median(np.diff(rows_us))) / 2 if len(rows_us) > 1 else np.inf
+
+
+def rows_of_times(
+    pts_us: NDArray[np.int64], rows_us: NDArray[np.int64], half_us: float | None = None
+) -> NDArray[np.int64] | None:
     """Return the row nearest to each time, (N,), or None unless every time has a row of its own.
 
     Parameters
@@ -262,6 +270,8 @@ def rows_of_times(pts_us: NDArray[np.int64], rows_us: NDArray[np.int64]) -> NDAr
         Times in increasing order, us.
     rows_us : (M,) int64 array
         Times of the rows in increasing order, us. A row is a time's own within half the median interval of rows.
+    half_us : float, optional
+        That half, where it is known.
 
     Examples
     --------
@@ -272,7 +282,7 @@ def rows_of_times(pts_us: NDArray[np.int64], rows_us: NDArray[np.int64]) -> NDAr
     """
     if not len(pts_us) or not len(rows_us):
         return None
-    half_us = float(np.median(np.diff(rows_us))) / 2 if len(rows_us) > 1 else np.inf
+    half_us = half_interval_us(rows_us) if half_us is None else half_us
     right = np.clip(np.searchsorted(rows_us, pts_us), 1, max(1, len(rows_us) - 1))
     left = right - 1
     right = np.minimum(right, len(rows_us) - 1)

@@ -109,10 +109,14 @@ def mediapipe_files(folder: Path, names: Iterable[str] | None = None) -> dict[st
     """
     needed = set(MEDIAPIPE_FILES if names is None else names)
     states = [found for found in _mediapipe_states(folder) if found.file in needed]
-    for _, name, state, _ in states:
-        if state != "ok":
-            what = "is not there" if state == "missing" else "is not the published model (its sha256 differs)"
-            raise AssetError(f"{folder}: {name} {what}; run `au3dmm weights get mediapipe`")
+    wrong = [(name, state) for _, name, state, _ in states if state != "ok"]
+    if wrong:
+        found = ", ".join(
+            f"{name} is {'not there' if state == 'missing' else 'not the published model (its sha256 differs)'}"
+            for name, state in wrong
+        )
+        where = "" if folder == weights_folder() else f" --weights-dir {folder}"
+        raise AssetError(f"{folder}: {found}; run `au3dmm weights get mediapipe{where}`")
     return {name: path for _, name, _, path in states}
 
 

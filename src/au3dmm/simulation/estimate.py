@@ -178,7 +178,7 @@ def _weights(recordings: Recordings, jaw_weight: float) -> NDArray[np.float64]:
 
 def _smoothed(landmarks: NDArray[np.float64], n_frames: int, params: IdentityParams | FitParams) -> NDArray[np.float64]:
     n = len(landmarks)
-    if not params.smoothing_us:
+    if not params.smoothing_us and not params.spike_iod:
         return landmarks
     index = np.arange(n)
     t_us = index * INTERVAL_US + index // n_frames * _GAP_US

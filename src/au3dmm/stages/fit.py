@@ -154,7 +154,7 @@ def run(
         "units": "alpha in standard deviations; rotation vector rad, mesh to camera (x right, y up, z towards the"
         " camera); scale px per m at the mesh origin; translation and camera px, y down, camera = row-major [A | t]"
         " of the 2 x 4 affine camera; rmse px, and as a share of the outer eye distance; apertures as shares of the"
-        " eye's width, mouth_open of the outer eye distance; confidence 0 to 1; au_intensity from 0 to 5",
+        " eye's width, mouth_open of the outer eye distance; confidence 0 to 1; au_intensity from 0, 5 = full",
         "counts": {word: status.count(word) for word in sorted(set(status))},
     }
     write_table(coefficients, "coefficients", table, metadata)
