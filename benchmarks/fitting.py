@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -31,8 +32,8 @@ from faces import Face, make_face, random_rotations, see_pinhole
 FOCAL, CLIPS, FRAMES, K = 600.0, 24, 75, 32
 
 
-def recording(seed: int, n_landmarks: int) -> tuple[Face, np.ndarray]:
-    """One subject's clips: the basis, and landmarks (24 * 75, L, 2)."""
+def recording(seed: int, n_landmarks: int, frames: int = FRAMES) -> tuple[Face, np.ndarray]:
+    """One subject's clips: the basis, and landmarks (24 * frames, L, 2)."""
     face = make_face(0, 20, K)
     rng = np.random.default_rng(seed)
     if n_landmarks > 68:  # more landmarks between those that there are
@@ -43,15 +44,15 @@ def recording(seed: int, n_landmarks: int) -> tuple[Face, np.ndarray]:
 
         face = Face(more(face.template), more(face.components_id), more(face.components_au))
     neutral = deform(face.template, face.components_id, rng.normal(size=20))
-    t = np.arange(FRAMES)
-    alpha = np.zeros((CLIPS, FRAMES, K))
+    t = np.arange(frames)
+    alpha = np.zeros((CLIPS, frames, K))
     for clip in alpha:
         for k in rng.choice(K, 3, replace=False):
             begin, end = rng.uniform(8, 22), rng.uniform(35, 55)
-            clip[:, k] = rng.uniform(1, 3) / (1 + np.exp(-(t - begin))) / (1 + np.exp(t - end))
+            clip[:, k] = rng.uniform(1, 3) * expit(t - begin) * expit(end - t)
     shape = deform(neutral, face.components_au, alpha.reshape(-1, K))
     swing = np.sin(t / FRAMES * 2 * np.pi)[:, None] * rng.uniform(-0.2, 0.2, (CLIPS, 1, 3))
-    rotation = random_rotations(rng, 1)[0] + np.zeros((CLIPS * FRAMES, 3, 3))
+    rotation = random_rotations(rng, 1)[0] + np.zeros((CLIPS * frames, 3, 3))
     turned = np.stack([_turn(v) for v in swing.reshape(-1, 3)])
     seen = see_pinhole(shape, turned @ rotation, np.tile([0.0, 0.0, 0.6], (len(shape), 1)), FOCAL)
     return face, seen + rng.normal(size=seen.shape) * 0.7
@@ -184,6 +185,11 @@ def main() -> None:
         clip = (subjects[0][0], subjects[0][1][:FRAMES])
         speed = frames_per_second(lambda c=clip, p=preset: end_to_end(*c, p), FRAMES, 20)
         rows.append((f"{name}, one clip of {FRAMES} frames, {n_landmarks} landmarks", speed))
+    long = 10 * FRAMES
+    subjects = [recording(seed, 68, long) for seed in range(min(2, arguments.subjects))]
+    n = len(subjects) * CLIPS * long
+    speed = frames_per_second(lambda: [end_to_end(*x, "robust", long) for x in subjects], n)
+    rows.insert(1, (f"robust, end to end, {CLIPS} clips of {long} frames", speed))
     face, seen = recording(0, 68)
     few = seen[:: max(1, len(seen) // 200)]
     for preset in ("robust", "paper"):

@@ -171,6 +171,7 @@ def find_neutral(
             l1=l1,
             ridge=ridge,
             eyes=eyes,
+            spread=False,
         )
         sigma = noise_px(sigma_px, found.camera[..., :3], neutral.shape, eyes=eyes)
         misfit = ((landmarks[scored] - found.fitted) ** 2).sum(2) @ weights / sigma**2
