@@ -26,7 +26,7 @@ def weights() -> None:
 @click.option("--wheel", type=click.Path(path_type=Path), help="mediapipe's wheel, downloaded elsewhere: no network.")
 @_FOLDER
 def get(detector: str, wheel: Path | None, weights_dir: Path | None) -> None:
-    """Fetch and verify a detector's weights; nothing is downloaded if they are there.
+    """Fetch a detector's weights, if they are not there.
 
     mediapipe: its models (Apache-2.0) out of the published wheel, which is not installed. face-alignment: three files
     (400 MB) from its author's site. No other command of au3dmm downloads anything.
@@ -74,7 +74,7 @@ def status(weights_dir: Path | None, as_json: bool) -> None:
 @_FOLDER
 @_JSON
 def verify(weights_dir: Path | None, as_json: bool) -> int:
-    """Read every weight file that is there, and compare its sha256 with the published one.
+    """Compare what is there with the published files.
 
     Exit code 0: all that are there are the published files; 5: one is not, or cannot be read.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,6 @@ _CHEAPER = 0.9
 # where in the recordings the search begins: at the start, at the end and in between
 _PLACES = 6
 _SCORED = 30
-_FINALISTS = 2
 
 
 @dataclass(frozen=True)
@@ -124,54 +124,22 @@ def find_neutral(
     FitError
         If there is no frame, or the landmarks determine no face.
     """
-
-    def fit_to(rows: NDArray[np.int64], rounds: int) -> Neutral:
-        return fit_neutral(
-            landmarks[rows],
-            template,
-            components_id,
-            weights,
-            settings,
-            sigma_id_px=sigma_id_px,
-            sigma_offset_m=sigma_offset_m,
-            alternations=rounds,
-            eyes=eyes,
-        )
-
+    known: dict[str, Any] = {"sigma_id_px": sigma_id_px, "sigma_offset_m": sigma_offset_m, "eyes": eyes}
+    codes: dict[str, Any] = {"sigma_px": sigma_px, "joint_pose": True, "nonnegative": True, "l1": l1, "ridge": ridge}
     products = np.einsum("kla,mla->km", components_au, components_au, optimize=True) / components_au.shape[1]
 
+    def fit_to(rows: NDArray[np.int64], rounds: int) -> Neutral:
+        return fit_neutral(landmarks[rows], template, components_id, weights, settings, alternations=rounds, **known)
+
     def displacement_mm(rows: NDArray[np.int64], neutral: Neutral) -> NDArray[np.float64]:
-        alpha = fit_alpha(
-            landmarks[rows],
-            neutral.shape,
-            components_au,
-            weights,
-            settings,
-            sigma_px=sigma_px,
-            joint_pose=True,
-            nonnegative=True,
-            l1=l1,
-            ridge=ridge,
-            eyes=eyes,
-        )
+        alpha = fit_alpha(landmarks[rows], neutral.shape, components_au, weights, settings, eyes=eyes, **codes)
         # alpha >= 0 is often all zeros, whose sum of squares may round to less than 0
         return np.asarray(1e3 * np.sqrt(np.maximum(((alpha @ products) * alpha).sum(1), 0.0)))
 
     def cost(neutral: Neutral) -> float:
         """Return what the scored frames cost on average: squared residuals over the noise, and the price of codes."""
         found = fit_expression(
-            landmarks[scored],
-            neutral.shape,
-            components_au,
-            weights,
-            settings,
-            sigma_px=sigma_px,
-            joint_pose=True,
-            nonnegative=True,
-            l1=l1,
-            ridge=ridge,
-            eyes=eyes,
-            spread=False,
+            landmarks[scored], neutral.shape, components_au, weights, settings, eyes=eyes, spread=False, **codes
         )
         sigma = noise_px(sigma_px, found.camera[..., :3], neutral.shape, eyes=eyes)
         misfit = ((landmarks[scored] - found.fitted) ** 2).sum(2) @ weights / sigma**2
@@ -185,10 +153,8 @@ def find_neutral(
             components_au,
             weights,
             settings,
-            sigma_id_px=sigma_id_px,
-            sigma_offset_m=sigma_offset_m,
             alternations=alternations,
-            eyes=eyes,
+            **known,
         )
 
     if not len(landmarks):
@@ -199,7 +165,7 @@ def find_neutral(
     # what is looked at is so much that the share of it is what may be used; more frames would cost and not help
     looked_at = spread_evenly(every, max(_SCORED, round(frames_max / share)))
     begun = [fit_to(rows, 1) for rows in _places(starts, stops)]
-    finalists = begun[:1] + sorted(begun[1:], key=cost)[: _FINALISTS - 1]
+    finalists = [begun[0], *([min(begun[1:], key=cost)] if len(begun) > 1 else [])]
     ended = []
     for neutral in finalists:
         for _ in range(passes):
@@ -209,11 +175,9 @@ def find_neutral(
             neutral = fit_to(chosen, alternations)
         ended.append((neutral, chosen, energy))
     neutral, chosen, energy = ended[0]
-    if len(ended) > 1:
-        price = [cost(end[0]) for end in ended]
-        best = int(np.argmin(price))
-        if price[best] < _CHEAPER * price[0] and shown(ended[best][1]) < shown(chosen):
-            neutral, chosen, energy = ended[best]
+    for rival in ended[1:]:
+        if cost(rival[0]) < _CHEAPER * cost(neutral) and shown(rival[1]) < shown(chosen):
+            neutral, chosen, energy = rival
     firsts = [np.arange(a, min(a + _START_FRAMES, b)) for a, b in zip(starts, stops, strict=True)]
     final = displacement_mm(np.concatenate([chosen, *firsts]), neutral)
     at_starts = iter(final[len(chosen) :].tolist())
@@ -237,7 +201,19 @@ def shown_expression(
     """Return the largest coefficient of an action unit in frames taken as neutral, in standard deviations.
 
     The neutral face is fitted to them with the action units among the identity components; who smiles in all of them
-    has a large coefficient there. Parameters as in `fit_neutral`.
+    has a large coefficient there.
+
+    Parameters
+    ----------
+    landmarks : (n, L, 2) array
+        The frames; image plane, px, y up.
+    template, components_id, components_au, weights, settings, sigma_id_px, sigma_offset_m, alternations, eyes
+        As in `find_neutral`.
+
+    Raises
+    ------
+    FitError
+        If the landmarks determine no face.
     """
     found = fit_neutral(
         landmarks,

@@ -41,7 +41,8 @@ class NeutralTest:
     Attributes
     ----------
     confidence : float
-        0 to 1: share of simulated people with as much movement and as little expression whose neutral face was right.
+        0 to 1: grows with movement, falls with an expression in the neutral face and with motion in its frames; made so
+        that it is about the share of simulated people whose neutral face is right.
     trust : "good", "unsure" or "poor"
         confidence at least 0.5, at least 0.25, or less.
     doubts : tuple of str

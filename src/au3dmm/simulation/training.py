@@ -44,18 +44,16 @@ _SMOOTH_M, _WHITE_M = 1e-4, 5e-5
 _NOISE_FIELDS = 40
 _BLOCK = 2000
 _LEARNS: tuple[ModuleType, ...] = (
-    *(
-        atom_search,
-        dictionary,
-        mirror,
-        mirrored_atoms,
-        neutrals,
-        offset_space,
-        pca,
-        reduction,
-        registration,
-        sparse_codes,
-    ),
+    atom_search,
+    dictionary,
+    mirror,
+    mirrored_atoms,
+    neutrals,
+    offset_space,
+    pca,
+    reduction,
+    registration,
+    sparse_codes,
 )
 
 
