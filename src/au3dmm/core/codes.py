@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -108,12 +109,10 @@ def solve_codes(
         )
     if not (np.isfinite(mix).all() and np.isfinite(right).all() and (variance > 0).all()):
         raise FitError("codes: landmarks, cameras or noise variances are not finite and positive")
-    # even numbers of pose columns and of components: a spare column has the equation 1 x = 0
-    p = n_pose + n_pose % 2
-    places = np.r_[0:n_pose, p : p + n - n_pose]
-    size = p + (n - n_pose) + (n - n_pose) % 2
-    padded = np.zeros((6, size, size))
-    padded[:, places[:, None], places] = gram
+    places, size, lower = _padded(n, n_pose)
+    # what is below the diagonal, entry by entry; the last column of zeros is for the spare ones
+    entries = np.zeros((n * n + 1, 6))
+    entries[:-1] = gram.reshape(6, -1).T
     unit = np.ones(size)
     unit[places] = 0.0
     prior_padded, wider = np.zeros(size), np.zeros(size)
@@ -121,18 +120,30 @@ def solve_codes(
     wider[places] = prior if spread_prior is None else spread_prior
     b = np.zeros((len(right), size))
     b[:, places] = right
-    rows, columns = np.tril_indices(size)
     x = np.zeros((len(right), n))
     std = np.full((len(right), n - n_pose), np.nan)
     dof = np.full(len(right), np.nan)
     failed = _solve_frames(
-        np.ascontiguousarray(padded[:, rows, columns].T), np.ascontiguousarray(mix), b, prior_padded, wider, unit,
+        entries[lower], np.ascontiguousarray(mix), b, prior_padded, wider, unit,
         np.ascontiguousarray(variance), n_pose, n - n_pose, nonnegative, float(l1), float(reweight), spread,
         x, std, dof,
     )  # fmt: skip
     if failed >= 0:
         raise FitError(f"codes: the equations of frame {failed} of {len(right)} are singular")
     return Codes(x[:, :n_pose], x[:, n_pose:], std, dof)
+
+
+@lru_cache(maxsize=16)
+def _padded(n: int, n_pose: int) -> tuple[NDArray[np.int64], int, NDArray[np.int64]]:
+    """Return where n columns go among an even number of pose columns and of components, how many those are, and the
+    place (flat) of each entry of their lower triangle in an (n, n) matrix: n * n for what a spare column has, nothing.
+    """
+    p = n_pose + n_pose % 2
+    places = np.r_[0:n_pose, p : p + n - n_pose]
+    size = p + (n - n_pose) + (n - n_pose) % 2
+    flat = np.full((size, size), n * n)
+    flat[places[:, None], places] = np.arange(n * n).reshape(n, n)
+    return places, size, flat[np.tril_indices(size)]
 
 
 @njit(cache=True)

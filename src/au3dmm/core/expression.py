@@ -115,7 +115,7 @@ def fit_expression(
     """
     problem = Problem.of(neutral, components, weights, joint_pose, ridge, l1_by_size if nonnegative else 0.0)
     rates = Rates(sigma_px, nonnegative, l1, reweight, shrink, eyes)
-    fit = _fit(problem, landmarks, settings, camera, rates, spread=spread)
+    fit = fit_once(problem, landmarks, settings, camera, rates, spread=spread)
     rows = np.arange(len(landmarks))
     for _ in range(_ROBUST_PASSES if robust > 0 else 0):
         sigma = noise_px(sigma_px, fit.camera[:, :, :3], neutral, eyes=eyes)
@@ -123,7 +123,7 @@ def fit_expression(
         if not len(rows):
             break
         known = None if camera is None else camera[rows]
-        again = _fit(problem, drawn, settings, known, rates, spread=False)
+        again = fit_once(problem, drawn, settings, known, rates, spread=False)
         fit.alpha[rows], fit.camera[rows], fit.fitted[rows] = again.alpha, again.camera, again.fitted
         for old, new in zip(_parts(fit.pose), _parts(again.pose), strict=True):
             old[rows] = new
@@ -134,7 +134,7 @@ def _parts(pose: Pose) -> tuple[NDArray[np.float64], ...]:
     return pose.rotation, pose.scale, pose.translation
 
 
-def _fit(
+def fit_once(
     problem: Problem,
     landmarks: NDArray[np.float64],
     settings: CameraSettings,
@@ -143,6 +143,7 @@ def _fit(
     *,
     spread: bool,
 ) -> ExpressionFit:
+    """Fit every frame of a prepared problem, as `fit_expression` does, once and with all landmarks."""
     seen, codes = problem.solve(landmarks, settings, camera, rates, spread=spread)
     components, weights = problem.components, problem.weights
     n, joint_pose = len(landmarks), problem.n_pose > 0

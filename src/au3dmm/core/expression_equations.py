@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ BLOCK = 256
 
 _POSE_PRIOR = 0.01
 _TURNS = np.cross(np.eye(3)[:, None], np.eye(3))  # x @ _TURNS[k] = e_k x x
+_POSES = 4
+_PAIRS = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 # a component that hardly moves the landmarks counts as one that moves them by this share of the most that one does
 _LEAST_SIZE = 0.01
 
@@ -70,9 +72,7 @@ class Problem:
     ) -> Problem:
         """Prepare the equations; `by_size` is ``l1_by_size`` of `fit_expression`, 0 for codes of either sign."""
         wn = weights / weights.sum()
-        middle = wn @ neutral
         middles = wn @ components
-        centred = neutral - middle
         columns = components - middles[:, None]
         scaled = (columns * wn[:, None]).reshape(len(columns), -1)
         energy = weights.sum() * (scaled @ columns.reshape(len(columns), -1).T)
@@ -82,21 +82,39 @@ class Problem:
             size = np.maximum(size, _LEAST_SIZE * size.max())
             unit = (np.median(size) / size) ** by_size
             columns = columns * unit[:, None, None]
-        n_pose = 0
-        if joint_pose:
-            turns = [POSE_ANGLE * centred @ turn for turn in _TURNS]
-            columns = np.concatenate([np.stack([POSE_SCALE * centred, *turns]), columns])
-            n_pose = 4
-        axes = columns.transpose(2, 1, 0)
-        prior = np.full(len(columns), ridge)
+        n_pose = _POSES if joint_pose else 0
+        n = n_pose + len(columns)
+        prior = np.full(n, ridge)
         prior[:n_pose] = _POSE_PRIOR
+        # the pose columns are the neutral face's: `at` writes them
+        axes = np.zeros((3, len(weights), n))
+        axes[:, :, n_pose:] = columns.transpose(2, 1, 0)
         weighted = weights[:, None] * axes
-        pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
-        grams = [axes[a].T @ weighted[b] for a, b in pairs]
-        gram = np.stack([g if i < 3 else g + g.T for i, g in enumerate(grams)])
-        flat = np.ascontiguousarray(weighted.reshape(-1, len(columns)))
-        axis_by_axis = np.ascontiguousarray(centred.T)
-        return cls(neutral, components, weights, middle, middles, axis_by_axis, flat, gram, prior, unit, energy, n_pose)
+        products = _products(axes, weighted)
+        blank = cls(
+            neutral, components, weights, np.zeros(3), middles, np.zeros((3, 0)), weighted.reshape(-1, n),
+            products, prior, unit, energy, n_pose,
+        )  # fmt: skip
+        return blank.at(neutral)
+
+    def at(self, neutral: NDArray[np.float64]) -> Problem:
+        """Return the same problem for another neutral face (L, 3); what the components alone determine is kept."""
+        middle = self.weights / self.weights.sum() @ neutral
+        centred = np.ascontiguousarray((neutral - middle).T)
+        columns, gram = self.columns, self.gram
+        if self.n_pose:
+            p, n = self.n_pose, columns.shape[1]
+            pose = np.empty((3, len(neutral), p))
+            pose[:, :, 0] = POSE_SCALE * centred
+            for k, turn in enumerate(_TURNS):
+                pose[:, :, 1 + k] = POSE_ANGLE * (turn.T @ centred)
+            columns = columns.copy()
+            weighted = columns.reshape(3, -1, n)
+            weighted[:, :, :p] = self.weights[:, None] * pose
+            gram = gram.copy()
+            gram[:, :p] = _products(pose, weighted)
+            gram[:, p:, :p] = gram[:, :p, p:].swapaxes(1, 2)
+        return replace(self, neutral=neutral, middle=middle, centred=centred, columns=columns, gram=gram)
 
     def solve(
         self,
@@ -155,3 +173,11 @@ class Problem:
             kept = np.maximum(1 - rates.shrink * variance / np.maximum(moved, 1e-12), 0.0)
             np.multiply(codes.alpha, kept[:, None], out=codes.alpha)
         return seen, codes
+
+
+def _products(some: NDArray[np.float64], weighted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the products (6, P, N) of columns (3, L, P) with weighted ones (3, L, N) for the pairs of axes."""
+    products = [
+        some[a].T @ weighted[b] if a == b else some[a].T @ weighted[b] + some[b].T @ weighted[a] for a, b in _PAIRS
+    ]
+    return np.stack(products)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.core.fitting import EYES, CameraSettings, Neutral, fit_alpha, fit_expression, fit_neutral, noise_px
+from au3dmm.core.expression import fit_once
+from au3dmm.core.expression_equations import Problem, Rates
+from au3dmm.core.fitting import EYES, CameraSettings, Neutral, fit_neutral, noise_px
 from au3dmm.errors import FitError
 
 _START_FRAMES = 3
@@ -125,22 +127,22 @@ def find_neutral(
         If there is no frame, or the landmarks determine no face.
     """
     known: dict[str, Any] = {"sigma_id_px": sigma_id_px, "sigma_offset_m": sigma_offset_m, "eyes": eyes}
-    codes: dict[str, Any] = {"sigma_px": sigma_px, "joint_pose": True, "nonnegative": True, "l1": l1, "ridge": ridge}
+    rates = Rates(sigma_px, nonnegative=True, l1=l1, reweight=0.0, shrink=0.0, eyes=eyes)
+    problem = Problem.of(template, components_au, weights, joint_pose=True, ridge=ridge, by_size=0.0)
     products = np.einsum("kla,mla->km", components_au, components_au, optimize=True) / components_au.shape[1]
 
     def fit_to(rows: NDArray[np.int64], rounds: int) -> Neutral:
         return fit_neutral(landmarks[rows], template, components_id, weights, settings, alternations=rounds, **known)
 
     def displacement_mm(rows: NDArray[np.int64], neutral: Neutral) -> NDArray[np.float64]:
-        alpha = fit_alpha(landmarks[rows], neutral.shape, components_au, weights, settings, eyes=eyes, **codes)
+        _, codes = problem.at(neutral.shape).solve(landmarks[rows], settings, None, rates, spread=False)
+        alpha = codes.alpha
         # alpha >= 0 is often all zeros, whose sum of squares may round to less than 0
         return np.asarray(1e3 * np.sqrt(np.maximum(((alpha @ products) * alpha).sum(1), 0.0)))
 
     def cost(neutral: Neutral) -> float:
         """Return what the scored frames cost on average: squared residuals over the noise, and the price of codes."""
-        found = fit_expression(
-            landmarks[scored], neutral.shape, components_au, weights, settings, eyes=eyes, spread=False, **codes
-        )
+        found = fit_once(problem.at(neutral.shape), landmarks[scored], settings, None, rates, spread=False)
         sigma = noise_px(sigma_px, found.camera[..., :3], neutral.shape, eyes=eyes)
         misfit = ((landmarks[scored] - found.fitted) ** 2).sum(2) @ weights / sigma**2
         return float((misfit + 2 * l1 * found.alpha.sum(1)).mean())

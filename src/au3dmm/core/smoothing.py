@@ -55,10 +55,12 @@ def smooth_tracks(
         raise FitError(f"smoothing: tracks {tracks.shape}, times {t_us.shape} and valid {valid.shape} disagree")
     if len(t_us) > 1 and not (np.diff(t_us) > 0).all():
         raise FitError(f"smoothing: times do not increase at row {int(np.argmin(np.diff(t_us))) + 1}")
-    values = np.array(tracks, np.float64)
     if window_us <= 0:
-        return values
-    smooth = values.copy()
+        return np.array(tracks, np.float64)
+    # fresh memory costs more than the arithmetic: no copy of what is only read
+    values = np.ascontiguousarray(tracks, np.float64)
+    smooth = np.empty_like(values)
+    smooth[~valid] = values[~valid]
     for start, stop in runs(t_us, valid, max_gap_us, breaks):
         _smooth_run(values[start:stop], t_us[start:stop].astype(np.float64), float(window_us), smooth[start:stop])
     return smooth
@@ -136,6 +138,8 @@ def _smooth_run(values, t, window, out):  # type: ignore[no-untyped-def]
             hi += 1
         m = hi - lo
         if m < 4:
+            for k in range(d):
+                out[i, k] = values[i, k]
             continue
         # normal equations of a quadratic in x = (t - t_i) / window; its value at x = 0 is wanted
         s0 = s1 = s2 = s3 = s4 = 0.0

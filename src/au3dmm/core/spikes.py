@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 _REACH = 2  # frames before and after that a value is compared with
 _NEIGHBOURS = 3
@@ -48,9 +49,9 @@ def without_spikes(
 
 def _nearest(places: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the indices (L, 3) of each place's nearest others."""
-    square = ((places[:, None] - places) ** 2).sum(2)
+    square = cdist(places, places, "sqeuclidean")
     np.fill_diagonal(square, np.inf)
-    return np.argsort(square, axis=1, kind="stable")[:, :_NEIGHBOURS]
+    return np.argpartition(square, min(_NEIGHBOURS, len(places)) - 1, axis=1)[:, :_NEIGHBOURS]
 
 
 @njit(cache=True, fastmath={"nnan", "nsz"})
