@@ -12,6 +12,7 @@ from au3dmm.api import RunOptions, plan_dataset, run_dataset
 from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import AssetError, ConfigError, SchemaError
 from au3dmm.forgetting import forget
+from au3dmm.io.atomic import folder_lock
 from au3dmm.io.withdrawn import add_withdrawn
 from small_dataset import add_session, contents, name, replace_file, write_dataset
 
@@ -300,6 +301,19 @@ def test_two_runs_at_once_do_not_collide(dataset, done):
         thread.join()
     assert [result.exit_code for result in results] == [0, 0]
     assert contents(dataset / RUN) == contents(done / RUN)
+
+
+def test_card_and_page_are_not_written_while_another_run_puts_labels_together(copy):
+    card = copy / RUN / "dataset/README.md"
+    expected = card.read_bytes()
+    card.unlink()
+    again = threading.Thread(target=lambda: label(copy))
+    with folder_lock(copy / RUN / "dataset"):
+        again.start()
+        again.join(1.5)
+        assert not card.exists()
+    again.join()
+    assert card.read_bytes() == expected
 
 
 def test_a_person_who_does_not_consent_is_left_out(dataset):

@@ -16,7 +16,7 @@ from au3dmm.api.learning import fit_bases
 from au3dmm.config import PipelineParams
 from au3dmm.errors import AssetError, Au3dmmError, BusyError
 from au3dmm.executors import Executor, make_executor
-from au3dmm.io.atomic import patient_lock
+from au3dmm.io.atomic import folder_lock, patient_lock
 from au3dmm.io.bases import bases_fingerprint, read_bases
 from au3dmm.io.failures import write_failures
 from au3dmm.io.hash_cache import read_cache, remembered_hashes, write_cache
@@ -309,13 +309,15 @@ def _consolidate(setup: DatasetSetup, progress: Progress, failures: Sequence[Fai
     )
     seconds = time.monotonic() - began
     tell({"event": "done", "stage": "consolidate", "state": "ran", "summary": summary, "seconds": seconds})
-    _describe(out)
+    _when_free(lambda: _describe(out))
     return summary
 
 
 def _describe(out: RunFolder) -> None:
-    write_dataset_card(out)
-    write_dataset_page(out)
+    # another run that puts labels together clears half-written files away
+    with folder_lock(out.dataset):
+        write_dataset_card(out)
+        write_dataset_page(out)
 
 
 def _why_consolidate(setup: DatasetSetup, planned: Sequence[PlannedSession]) -> str | None:
