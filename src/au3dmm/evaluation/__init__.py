@@ -1,0 +1,1 @@
+"""How well a trained model does: metrics, their uncertainty over subjects, tables."""
