@@ -46,9 +46,10 @@ def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) ->
     Returns
     -------
     dict
-        ``n_videos``, ``n_subjects``, ``chance`` (the accuracy of always saying the most frequent class), ``overall``
-        (name to ``{value, low, high}``), ``classes`` (a list of ``{name, support, recall, precision, f1}``), ``confusion`` (``{names,
-        table}``), ``groups`` (the same between parts of the face), ``components`` (a list of ``{rmse, correlation}``).
+        ``n_videos``, ``n_subjects``; ``chance``: the accuracy of always saying the most frequent class; ``overall``:
+        name to ``{value, low, high}``; ``classes``: a list of ``{name, support, recall, precision, f1}``;
+        ``confusion``: ``{names, table}``; ``groups``: the same between parts of the face; ``components``: a list of
+        ``{rmse, correlation}``.
 
     Raises
     ------
