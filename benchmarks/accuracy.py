@@ -36,7 +36,7 @@ from au3dmm.simulation.training import LearntBasis, Signs, learn_basis
 TABLES = ("ladder", "left-out", "control", "units")
 HEADER = (
     f"{'':46}{'disp':>6} {'+-':>5} {'dmed':>5} {'corr':>5} {'leak':>5} {'leakmm':>6} {'jit':>5} {'acc':>5}"
-    f" {'+-':>4} {'active':>6} {'1 std':>5} {'2 std':>5} {'kf/s':>5}  worse than zero"
+    f" {'+-':>4} {'active':>6} {'1 std':>5} {'2.5 s':>5} {'kf/s':>5}  worse than zero"
 )
 
 
@@ -126,22 +126,22 @@ def line(m: Measures) -> str:
     return (
         f"{m.disp:6.3f} {m.disp_se:5.3f} {m.dmed:5.3f} {m.corr:5.3f} {m.leak:5.3f} {m.leak_mm:6.3f}"
         f" {m.jitter_mm:5.3f} {m.accuracy:5.3f} {m.accuracy_se:4.3f} {m.disp_active:6.3f} {m.coverage.within_1:5.2f}"
-        f" {m.coverage.within_2:5.2f} {m.frames_per_second / 1000:5.1f}  {' '.join(m.worse_than_zero)}"
+        f" {m.coverage.within_wide:5.2f} {m.frames_per_second / 1000:5.1f}  {' '.join(m.worse_than_zero)}"
     )
 
 
 def calibration(results: Mapping[str, Mapping[str, Any]]) -> None:
     """Print how true the stated uncertainty is, row by row of the tables that the rows are of."""
-    print("\nIs the uncertainty true? Shares within 1 / 2 std (0.68 / 0.95 would be right), and ranks of confidence")
+    print("\nIs the uncertainty true? Shares within 1 / 2.5 std (0.68 / 0.95 would be right), and ranks of confidence")
     names = ("shown", "reported", "active", "quiet", "within")
-    print(f"{'':46}" + "".join(f"{name:>12}" for name in names) + f"{'components 1':>16}{'2':>16}  error given still")
+    print(f"{'':46}" + "".join(f"{name:>12}" for name in names) + f"{'components 1':>16}{'2.5':>16}  error given still")
     for table, rows in results.items():
         for name, row in rows.items():
             if table not in ("conditions", "presets") or "best codes" in name:
                 continue
             found, ahead = row["coverage"], row["foresight"]
-            pairs = [f"{number(found[f'{key}_1'])}/{number(found[f'{key}_2'])}" for key in names]
-            spread = [" ".join(map(number, least_to_most(found[f"component_{x}"]))) for x in (1, 2)]
+            pairs = [f"{number(found[f'{key}_1'])}/{number(found[f'{key}_wide'])}" for key in names]
+            spread = [" ".join(map(number, least_to_most(found[f"component_{x}"]))) for x in ("1", "wide")]
             ranks = [number(ahead[key]) for key in ("error", "given_motion", "still")]
             line = "".join(f"{pair:>12}" for pair in pairs) + "".join(f"{text:>16}" for text in spread)
             print(f"{name:46}{line}  {ranks[0]:>5} {ranks[1]:>5} {ranks[2]:>5}", flush=True)

@@ -3,7 +3,7 @@
     python benchmarks/calibration_picture.py FILE docs/pictures/calibration.png
 
 Left: of the codes that show something, the share found within the stated uncertainty against the share promised. Right:
-the share within one and two standard deviations under each condition, and its range over components.
+the share within one and 2.5 standard deviations under each condition, and its range over components.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from au3dmm.core.coverage import LEVELS, nominal
+from au3dmm.core.coverage import LEVELS, WIDE, nominal
 
 CURVES = {
     "base": "#0072B2",
@@ -62,13 +62,13 @@ def draw_curves(axes: Axes, coverage: dict[str, Any]) -> None:
 
 def draw_conditions(axes: Axes, coverage: dict[str, Any]) -> None:
     at = np.arange(len(coverage))[::-1]
-    for deviations, colour, right in ((1, "#0072B2", nominal(1.0)), (2, "#D55E00", nominal(2.0))):
-        axes.axvline(right, color=FAINT, lw=0.8, ls="--")
-        parts = [[x for x in row[f"component_{deviations}"] if x is not None] for row in coverage.values()]
+    for key, level, colour in (("1", 1.0, "#0072B2"), ("wide", WIDE, "#D55E00")):
+        axes.axvline(nominal(level), color=FAINT, lw=0.8, ls="--")
+        parts = [[x for x in row[f"component_{key}"] if x is not None] for row in coverage.values()]
         low, high = (np.array([np.quantile(shares, q) for shares in parts]) for q in (0.1, 0.9))
         axes.hlines(at, low, high, color=colour, lw=1, alpha=0.5)
-        shares = [row[f"shown_{deviations}"] for row in coverage.values()]
-        axes.plot(shares, at, "o", color=colour, ms=4.5, label=f"within {deviations} std")
+        shares = [row[f"shown_{key}"] for row in coverage.values()]
+        axes.plot(shares, at, "o", color=colour, ms=4.5, label=f"within {level:g} std")
     axes.set_yticks(at, list(coverage))
     axes.set_xlim(0, 1.01)
     axes.set_xlabel("share found; lines: four fifths of the components")

@@ -43,7 +43,7 @@ def test_a_right_model_with_the_noise_it_believes_is_covered_at_least_as_stated(
     for coverage in (found.independent, found.shared):
         assert coverage.n_shown > 100
         assert coverage.shown_1 > 0.66
-        assert coverage.shown_2 > 0.93
+        assert coverage.shown_wide > 0.93
 
 
 def test_an_uncertainty_that_is_far_too_small_is_seen():
@@ -51,8 +51,8 @@ def test_an_uncertainty_that_is_far_too_small_is_seen():
         return Uncertainty(0.05 * found.alpha_std, np.ones(len(points)), np.ones(len(points)))
 
     found = check(too_sure)
-    assert found.independent.shown_2 < 0.5
-    assert found.shared.shown_2 < 0.5
+    assert found.independent.shown_wide < 0.5
+    assert found.shared.shown_wide < 0.5
 
 
 def test_noise_that_neighbours_share_is_harder_and_as_large():

@@ -36,7 +36,7 @@ def noise_that_is_believed(sigma_px=1.0):
 def test_the_formula_by_hand():
     std = stated_std(np.array([[3.0, 4.0, 0.0]]), np.array([[0.2, 0.3, 0.6]]), np.array([2.0]))
     share = 0.35**2 + (1 - 0.35**2) * 25 / (25 + 0.25)
-    by_hand = 2 * np.sqrt(share * np.array([0.04, 0.09, 0.36]) + 0.1 * np.array([3, 4, 0]))
+    by_hand = 2 * np.sqrt(share * np.array([0.04, 0.09, 0.36]) + 0.07 * np.array([3, 4, 0]) + 0.015 * 5)
     np.testing.assert_allclose(std[0], by_hand)
 
 
@@ -48,6 +48,15 @@ def test_a_still_face_is_more_certain_than_a_moving_one_and_never_wholly():
     np.testing.assert_allclose(still, 0.35 * 0.6)
     assert (moving > 2.5 * still).all()
     assert moving[0] > moving[1]
+
+
+def test_no_number_of_landmarks_makes_a_moving_face_certain():
+    # as many landmarks as leave no noise: what others do in their own way still comes out in all components
+    alpha = np.array([[0.0, 2.0, 0.0], [0.0, 8.0, 0.0], [0.0, 0.0, 0.0]])
+    little, much, still = stated_std(alpha, np.full((3, 3), 1e-6), np.ones(3))
+    assert little[0] == pytest.approx(np.sqrt(0.015 * 2))
+    assert (much > little).all()
+    assert (still < 1e-6).all()
 
 
 def test_a_frame_that_fits_twice_as_badly_as_believed_is_twice_as_uncertain_and_a_better_one_is_not_surer():

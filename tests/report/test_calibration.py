@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from au3dmm.core.coverage import LEVELS, nominal
+from au3dmm.core.coverage import LEVELS, WIDE, nominal
 from au3dmm.errors import SchemaError
 from au3dmm.report.calibration import calibration_of
 from au3dmm.report.calibration_picture import draw_calibration
@@ -20,7 +20,7 @@ def test_an_exact_check_lies_on_the_diagonal():
     for points in found.curves.values():
         stated, share = np.array(points).T
         np.testing.assert_allclose(stated, share, atol=1e-4)
-    assert found.within["shared"] == pytest.approx((0.683, 0.954), abs=1e-3)
+    assert found.within["shared"] == pytest.approx((nominal(1.0), nominal(WIDE)), abs=1e-3)
     assert "68 and 95 % where neighbouring landmarks err together" in found.told
 
 

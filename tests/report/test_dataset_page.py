@@ -150,7 +150,7 @@ def test_the_check_of_the_uncertainty_is_drawn_with_what_it_does_not_show():
     assert text.count("<polyline") == 2
     assert text.count("<circle") == 2 * len(LEVELS)
     section = text[text.index("Does the stated uncertainty hold?") :]
-    for words in ("300 lively frames", "It does not show what the face model", "c01_&lt;lid&gt;.", "4 and 7 %"):
+    for words in ("300 lively frames", "It does not show what the face model", "c01_&lt;lid&gt;.", "4 and 8 %"):
         assert words in section
     assert "Does the stated uncertainty hold?" not in page()
 

@@ -63,9 +63,9 @@ def test_measures_of_a_tiny_recording_by_hand():
     assert result.frames_per_second == 10
     assert result.units["one"].apex_mm == pytest.approx(1.0)
     # |alpha - target| is 0.1 0.3 0 0.2 0.4, one standard deviation 0.1
-    assert result.coverage.within_2 == pytest.approx(3 / 5)
-    assert result.coverage.active_2 == pytest.approx(2 / 3)
-    assert result.coverage.shown_2 == pytest.approx(2 / 4)
+    assert result.coverage.within_wide == pytest.approx(3 / 5)
+    assert result.coverage.active_wide == pytest.approx(2 / 3)
+    assert result.coverage.shown_wide == pytest.approx(2 / 4)
     assert np.isnan(result.foresight.error)
     assert np.isnan(result.accuracy)
 

@@ -134,8 +134,8 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
     if stage == "calibration_picture":
         if summary["within_1"] is None:
             return "too little moves to check the uncertainty"
-        one, two = (f"{100 * summary[key]:.0f} %" for key in ("within_1", "within_2"))
-        return f"planted codes found within 1 and 2 stated deviations: {one} and {two} (68 and 95 % are exact)"
+        one, wide = (f"{100 * summary[key]:.0f} %" for key in ("within_1", "within_wide"))
+        return f"planted codes found within 1 and 2.5 stated deviations: {one} and {wide} (68 and 95 % are exact)"
     if stage == "clock_picture":
         return f"the evidence for the clock ({summary['kind']})"
     return ", ".join(f"{value} {key}" for key, value in summary.items())

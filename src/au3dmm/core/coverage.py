@@ -17,24 +17,34 @@ SHOWN = 0.25
 LEVELS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 """Standard deviations within which codes are counted."""
 
-_ONE, _TWO = LEVELS.index(1.0), LEVELS.index(2.0)
+WIDE = 2.5
+"""Standard deviations within which 95 % are promised, where one promises 68 %."""
+
+_ONE, _WIDE = LEVELS.index(1.0), LEVELS.index(WIDE)
+# so many units of Student's t with 4 degrees of freedom hold what one standard deviation of a normal variable does
+_UNIT = 1.1416
 _ENOUGH = 20  # codes of a component that a share can be told from
 
 
 def nominal(level: float) -> float:
-    """Return the share of a normal variable within `level` standard deviations of its mean.
+    """Return the share that is promised within `level` stated standard deviations.
+
+    That of Student's t with 4 degrees of freedom, in units that hold 68.3 %, as a standard deviation of a normal
+    variable does. Errors have longer tails than a normal variable's, for which two deviations would hold 95 %: codes
+    that were missed have tails longer than an exponential's.
 
     Examples
     --------
-    >>> round(nominal(1.0), 3), round(nominal(2.0), 3)
-    (0.683, 0.954)
+    >>> [round(nominal(level), 3) for level in (1.0, 2.0, 2.5, 3.0)]
+    [0.683, 0.916, 0.954, 0.973]
     """
-    return math.erf(level / math.sqrt(2.0))
+    angle = math.atan(_UNIT * level / 2.0)
+    return math.sin(angle) * (1.0 + 0.5 * math.cos(angle) ** 2)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often a target lies within the stated uncertainty: 0.68 within one deviation would be right, 0.95 within two.
+    """How often a target lies within the stated uncertainty: 0.68 within one deviation would be right, 0.95 within 2.5.
 
     Most codes are zero and should be: no interval can hold them less often than always. So what counts is *shown*
     codes, those whose target or estimate is above 0.25; what is neither is *quiet*.
@@ -46,17 +56,17 @@ class Coverage:
     curve : tuple of 9 floats
         Share of shown codes with ``|alpha - target|`` at most `LEVELS` standard deviations. NaN, like all shares, where
         there are none.
-    within_1, within_2 : float
-        Share of all codes within 1 and 2 standard deviations.
-    shown_1, shown_2 : float
+    within_1, within_wide : float
+        Share of all codes within 1 and `WIDE` standard deviations.
+    shown_1, shown_wide : float
         Of shown codes.
-    reported_1, reported_2 : float
+    reported_1, reported_wide : float
         Of codes whose estimate is above 0.25: what a reader of the table sees.
-    active_1, active_2 : float
+    active_1, active_wide : float
         Of codes whose target is above 0.25.
-    quiet_1, quiet_2 : float
+    quiet_1, quiet_wide : float
         Of codes that are not shown.
-    component_1, component_2 : tuple of K floats
+    component_1, component_wide : tuple of K floats
         Of the shown codes of each component; NaN where there are fewer than 20.
     """
 
@@ -64,21 +74,21 @@ class Coverage:
     n_shown: int
     curve: tuple[float, ...]
     within_1: float
-    within_2: float
+    within_wide: float
     shown_1: float
-    shown_2: float
+    shown_wide: float
     reported_1: float
-    reported_2: float
+    reported_wide: float
     active_1: float
-    active_2: float
+    active_wide: float
     quiet_1: float
-    quiet_2: float
+    quiet_wide: float
     component_1: tuple[float, ...]
-    component_2: tuple[float, ...]
+    component_wide: tuple[float, ...]
 
-    def spread(self, deviations: int) -> tuple[float, float, float]:
-        """Return least, median and greatest share over components, within 1 or 2 standard deviations."""
-        shares = np.array(self.component_1 if deviations == 1 else self.component_2)
+    def spread(self, *, wide: bool) -> tuple[float, float, float]:
+        """Return least, median and greatest share over components, within 1 or `WIDE` standard deviations."""
+        shares = np.array(self.component_wide if wide else self.component_1)
         known = shares[np.isfinite(shares)]
         if not len(known):
             return (math.nan, math.nan, math.nan)
@@ -107,7 +117,7 @@ def covered(alpha: NDArray[np.floating], std: NDArray[np.floating], target: NDAr
     Examples
     --------
     >>> found = covered(np.array([[1.0, 0.0]]), np.array([[0.4, 0.4]]), np.array([[1.5, 0.0]]))
-    >>> found.n_shown, found.shown_1, found.shown_2, found.within_1
+    >>> found.n_shown, found.shown_1, found.shown_wide, found.within_1
     (1, 0.0, 1.0, 0.5)
     """
     if not alpha.shape == std.shape == target.shape or not alpha.size:
@@ -120,12 +130,13 @@ def covered(alpha: NDArray[np.floating], std: NDArray[np.floating], target: NDAr
 
     def both(rows: NDArray[np.bool_]) -> tuple[float, float]:
         some = off[rows]
-        return (float((some <= 1).mean()), float((some <= 2).mean())) if len(some) else (math.nan, math.nan)
+        return (float((some <= 1).mean()), float((some <= WIDE).mean())) if len(some) else (math.nan, math.nan)
 
     of_shown = off[shown]
     curve = [float((of_shown <= level).mean()) if len(of_shown) else math.nan for level in LEVELS]
     counts = shown.sum(0)
-    within = [np.where(counts >= _ENOUGH, (shown & (off <= x)).sum(0) / np.maximum(counts, 1), np.nan) for x in (1, 2)]
+    pairs = [(shown & (off <= level)).sum(0) / np.maximum(counts, 1) for level in (1, WIDE)]
+    within = [np.where(counts >= _ENOUGH, shares, np.nan) for shares in pairs]
     every = both(np.ones_like(shown))
     return Coverage(
         off.size,
@@ -133,7 +144,7 @@ def covered(alpha: NDArray[np.floating], std: NDArray[np.floating], target: NDAr
         tuple(curve),
         *every,
         curve[_ONE],
-        curve[_TWO],
+        curve[_WIDE],
         *both(reported),
         *both(active),
         *both(~shown),

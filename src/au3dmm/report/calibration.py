@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from au3dmm.core.coverage import nominal
+from au3dmm.core.coverage import WIDE, nominal
 from au3dmm.errors import SchemaError
 
 KINDS = {"independent": "each landmark errs by itself", "shared": "neighbouring landmarks err together"}
@@ -31,7 +31,7 @@ class Calibration:
     curves : dict of str to list of (float, float)
         By kind: stated share and share found, 0 to 1; empty where too few codes were shown.
     within : dict of str to (float, float)
-        By kind: share within 1 and 2 standard deviations.
+        By kind: share within 1 and 2.5 standard deviations.
     hardly_seen : list of str
         Names of the components that the landmarks hardly tell, least seen first.
     """
@@ -57,8 +57,9 @@ class Calibration:
             f"{100 * one:.0f} and {100 * two:.0f} % where {KINDS[kind]}" for kind, (one, two) in self.within.items()
         )
         return (
-            f"{done} Of the codes that show something (above 0.25, planted or found), so many were within one and two"
-            f" stated standard deviations: {found}. 68 and 95 % would be exact, more is cautious, less is too sure."
+            f"{done} Of the codes that show something (above 0.25, planted or found), so many were within one and"
+            f" within {WIDE} stated standard deviations: {found}. 68 and 95 % would be exact, more is"
+            " cautious, less is too sure."
         )
 
 
@@ -96,7 +97,7 @@ def calibration_of(metadata: Mapping[str, Any], source: str = "the table") -> Ca
             shares = [n / max(shown[kind], 1) for n in check[kind]["within"]]
             if shown[kind] >= _ENOUGH:
                 curves[kind] = [(nominal(level), share) for level, share in zip(levels, shares, strict=True)]
-                within[kind] = (shares[levels.index(1.0)], shares[levels.index(2.0)])
+                within[kind] = (shares[levels.index(1.0)], shares[levels.index(WIDE)])
         names = (metadata.get("basis") or {}).get("names_au") or []
         return Calibration(
             int(check["frames"]),

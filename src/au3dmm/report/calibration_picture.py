@@ -47,8 +47,8 @@ def run(
     Returns
     -------
     dict
-        ``within_1``, ``within_2``: shares found within 1 and 2 standard deviations where neighbouring landmarks err
-        together; None where too little moved.
+        ``within_1``, ``within_wide``: shares found within 1 and 2.5 standard deviations where neighbouring
+        landmarks err together; None where too little moved.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def run(
     t_s = table["t_rgb_us"].to_numpy() / 1e6
     confidence = table["confidence"].to_numpy(zero_copy_only=False).astype(np.float64)
     write_bytes(calibration_picture, draw_calibration(found, t_s, confidence, read_session(session).session_id))
-    one, two = found.within.get("shared", (None, None))
-    return {key: None if value is None else round(value, 4) for key, value in (("within_1", one), ("within_2", two))}
+    shares = zip(("within_1", "within_wide"), found.within.get("shared", (None, None)), strict=True)
+    return {key: None if share is None else round(share, 4) for key, share in shares}
 
 
 def draw_calibration(

@@ -34,7 +34,8 @@ WRITES = ("coefficients",)
 # 2: a sparser prior, noise measured on the session; apertures
 # 3: deviations that cover, confidence, action unit intensities; rates by size, jumps put back, outliers count less,
 #    small displacements shrunk
-VERSION = 3
+# 4: deviations know how people's own movements come out in other components
+VERSION = 4
 
 _BLOCK = 4096
 
