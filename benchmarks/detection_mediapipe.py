@@ -1,11 +1,12 @@
 """MediaPipe's models as we run them, beside the mediapipe package: speed, jitter, agreement, and known landmarks.
 
     python benchmarks/detection_mediapipe.py --sessions ../shared/data/sessions --images ../shared/data/images \
-        [--peer OTHER/bin/python] [--dataset SYNTHETIC] [--workers 2]
+        [--peer OTHER/bin/python] [--dataset SYNTHETIC] [--workers 2] [--apart]
 
 The package pins numpy below 2, so it lives in an environment of its own (pip install mediapipe==0.10.21 av), whose
 Python is given as --peer: this file is run there once more, and hands its landmarks back. Speed is given per processor
-second, decoding included, and as frames per second of --workers processes at once. Jitter is that of the second
+second, decoding included, and as frames per second of --workers processes at once; --apart says where the time of a
+frame goes, beside what nobody gets around: decoding, and the networks alone. Jitter is that of the second
 differences, 1.4826 median / sqrt(6), px, over all 468 points. --dataset is a folder of `au3dmm synth dataset --aus
 units`: landmarks there are known, and how much of each movement is seen (slope of the displacement found on the true).
 """
@@ -33,7 +34,9 @@ def peer(videos: list[str], out: str) -> None:
     """Run the mediapipe package (in its own environment), both ways, and write landmarks and processor seconds."""
     import av
     import mediapipe
+    from av.video.reformatter import VideoReformatter
 
+    convert = VideoReformatter()  # frame.to_ndarray would start threads for every frame
     found = {}
     for name in videos:
         for static in (True, False):
@@ -41,7 +44,7 @@ def peer(videos: list[str], out: str) -> None:
             rows = []
             start = time.process_time()
             for frame in av.open(name).decode(video=0):
-                image = frame.to_ndarray(format="rgb24")
+                image = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
                 size = np.array([image.shape[1], image.shape[0]])
                 faces = mesh.process(image).multi_face_landmarks
                 points = faces[0].landmark[:468] if faces else None
@@ -96,6 +99,74 @@ def videos_table(videos: list[Path], python: str | None, weights: str | None) ->
                 f"  | {name} | {len(points) / seconds:.0f} | {jitter_px(points):.3f} | {' / '.join(cells)} |",
                 flush=True,
             )
+
+
+def apart(video: Path, weights: str | None, frames: int = 200, turns: int = 7) -> None:
+    """Print where the time of a frame goes: ways of doing more and more of it, one after the other, in turns."""
+    import itertools
+
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    from au3dmm.config import DetectParams
+    from au3dmm.detectors.mediapipe import MediapipeDetector
+    from au3dmm.detectors.mediapipe_models import MESH_SIZE, UNIT, Region, as_floats, crop, crop_map
+    from au3dmm.io.weights import weights_folder
+
+    params = DetectParams()
+    detector = MediapipeDetector(params, Path(weights) if weights else weights_folder())
+    first, second = detector._mesh._first, detector._mesh._second
+    convert = VideoReformatter()
+    windows = [np.random.default_rng(0).normal(size=(16, 16, 32)).astype(np.float32)] * 3
+    steps = ["decode", "colours", "crop", "first network", "second network", "BlazeFace", "all that is done"]
+    with av.open(str(video)) as container:
+        image = next(container.decode(video=0)).to_ndarray(format="rgb24", threads=1)
+    around = detector.detect(image, 0)[0].box_px.astype(float)
+    region = Region((around[:2] + around[2:]) / 2, 1.5 * float((around[2:] - around[:2]).max()), 0.0)
+    matrix = crop_map(region, MESH_SIZE)
+
+    def run(steps: int) -> float:
+        detector.reset()
+        with av.open(str(video)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            start = time.process_time()
+            for i, frame in enumerate(itertools.islice(container.decode(stream), frames)):
+                if steps >= 2:
+                    image = convert.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                if steps == 7:
+                    detector.detect(image, i)
+                    continue
+                if steps >= 3:
+                    cut = as_floats(crop(image, matrix, MESH_SIZE, replicate=True), UNIT)
+                if steps >= 4:
+                    first(cut)
+                if steps >= 5:
+                    second(*windows)
+                if steps >= 6 and i % params.mediapipe_search_every == 0:
+                    detector._find(image)
+            return 1000 * (time.process_time() - start) / (i + 1)
+
+    def alone(model, *inputs) -> float:
+        start = time.process_time()
+        for _ in range(50):
+            model(*inputs)
+        return 1000 * (time.process_time() - start) / 50
+
+    rows: dict[str, list[float]] = {name: [] for name in (*steps, "first alone", "second alone", "BlazeFace alone")}
+    cut = as_floats(crop(image, matrix, MESH_SIZE, replicate=True), UNIT)
+    for _ in range(turns):
+        for n, name in enumerate(steps, 1):
+            rows[name].append(run(n))
+        rows["first alone"].append(alone(first, cut))
+        rows["second alone"].append(alone(second, *windows))
+        rows["BlazeFace alone"].append(alone(detector._find, image))
+    print(
+        f"{video.parent.name}: ms of a processor per frame up to and with this step, least and median of {turns} turns"
+    )
+    for name, values in rows.items():
+        print(f"  | {name} | {min(values):.2f} | {np.median(values):.2f} |")
 
 
 def borders(video: Path, weights: str | None) -> None:
@@ -231,6 +302,7 @@ def main() -> None:
     parser.add_argument("--peer")
     parser.add_argument("--weights")
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--apart", action="store_true")
     parser.add_argument("--run-peer")
     parser.add_argument("videos", nargs="*")
     args = parser.parse_args()
@@ -239,6 +311,10 @@ def main() -> None:
         return
     if args.sessions:
         videos = [args.sessions / name / "rgb.mp4" for name in ("pexels_trigger", "single_motion")]
+        if args.apart:
+            for video in videos:
+                apart(video, args.weights)
+            return
         videos_table(videos, args.peer, args.weights)
         for video in videos:
             borders(video, args.weights)

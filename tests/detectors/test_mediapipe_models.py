@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 from au3dmm.detectors.mediapipe_models import (
+    UNIT,
     Region,
+    as_floats,
     between,
     crop,
     crop_map,
@@ -136,3 +138,18 @@ def test_half_way_between_two_regions_turns_the_short_way():
     assert middle.side_px == 15
     assert abs(middle.angle_rad) == pytest.approx(np.pi)
     assert between(a, b, 1.0).angle_rad % (2 * np.pi) == pytest.approx(-3.0 % (2 * np.pi))
+
+
+def test_floats_are_those_of_arithmetic_bit_for_bit():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    floats = as_floats(pixels, UNIT)
+    assert floats.dtype == np.float32
+    np.testing.assert_array_equal(floats, pixels.astype(np.float32) / np.float32(255))
+
+
+def test_a_crop_is_contiguous_rgb():
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[...] = (10, 20, 30)
+    shown = crop(image, crop_map(Region(np.array([30.0, 28.0]), 45.0, 0.3), 64), 64, replicate=True)
+    assert shown.flags.c_contiguous
+    assert shown.reshape(-1, 3).max(0).tolist() == shown.reshape(-1, 3).min(0).tolist() == [10, 20, 30]

@@ -1,8 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 
@@ -143,7 +145,8 @@ class _Frame:
     def __init__(self, pts, shape=(4, 4, 3), is_corrupt=False):
         self.pts, self._shape, self.is_corrupt = pts, shape, is_corrupt
 
-    def to_ndarray(self, **_):
+    @property
+    def image(self):
         return np.zeros(self._shape, np.uint8)
 
 
@@ -166,6 +169,7 @@ def _frames_instead(monkeypatch, frames):
         yield Container(), SimpleNamespace(frames=len(frames))
 
     monkeypatch.setattr("au3dmm.io.video._open", opened)
+    monkeypatch.setattr("au3dmm.io.video._rgb", lambda frame: frame.image)
 
 
 def test_times_that_go_backwards_are_refused_by_frame(monkeypatch, tmp_path):
@@ -200,3 +204,31 @@ def test_a_colon_in_a_relative_path_is_no_protocol(tmp_path, monkeypatch):
     rec.write_video(tmp_path / folder / "rgb.mp4", rec.noise_images(3))
     assert len(list(read_frames(folder / "rgb.mp4"))) == 3
     assert len(packet_times(folder / "rgb.mp4")) == 3
+
+
+@pytest.mark.parametrize("size", [(64, 48), (70, 50)])
+def test_pictures_are_those_of_the_librarys_own_conversion_in_every_thread(tmp_path, size):
+    path = rec.write_video(tmp_path / "v.mp4", rec.noise_images(6, size))
+    with av.open(str(path)) as container:
+        own = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with ThreadPoolExecutor(3) as pool:
+        readings = list(pool.map(lambda _: [image for _, image in read_frames(path)], range(3)))
+    for images in readings:
+        assert len(images) == len(own) == 6
+        for image, expected in zip(images, own, strict=True):
+            np.testing.assert_array_equal(image, expected)
+
+
+def test_reading_pictures_starts_no_threads(tmp_path):
+    path = rec.write_video(tmp_path / "v.mp4", rec.noise_images(20, (640, 360)))
+    started: set[str] = set()
+    list(read_frames(path))  # whatever is started once is there
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        pytest.skip("threads can be counted on Linux only")
+    known = {task.name for task in tasks.iterdir()}
+    kept = []
+    for _, image in read_frames(path):
+        kept.append(image)  # PyAV kept the threads of a picture as long as the picture
+        started |= {task.name for task in tasks.iterdir()} - known
+    assert started == set()

@@ -12,7 +12,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.detectors.mediapipe_models import MESH_SIZE, N_MESH, Model, Region, crop, crop_map, sigmoid, to_image
+from au3dmm.core.face_windows import sample_cells, turned_box
+from au3dmm.detectors.mediapipe_models import (
+    MESH_SIZE,
+    N_MESH,
+    UNIT,
+    Model,
+    Region,
+    as_floats,
+    crop,
+    crop_map,
+    sigmoid,
+    to_image,
+)
 from au3dmm.detectors.model_parts import part_of_model
 
 # numbers of tensors in the published file, whose sha256 is verified
@@ -65,7 +77,7 @@ class AttentionMesh:
         """Return the mesh (468, 3) of the face in `region`, px, and its presence, as `FaceMesh` does."""
         matrix = crop_map(region, MESH_SIZE)
         cut = crop(image, matrix, MESH_SIZE, replicate=True)
-        features, raw, presence = self._first(cut.astype(np.float32) / np.float32(255))
+        features, raw, presence = self._first(as_floats(cut, UNIT))
         mesh = raw.reshape(N_MESH, 3).astype(np.float64)
         maps = [window_map(mesh[points, :2], mesh[level[1], :2] - mesh[level[0], :2]) for points, *level in _PARTS]
         found = self._second(*cut_windows(features[0], maps))
@@ -90,26 +102,18 @@ def window_map(points: NDArray[np.float64], level: NDArray[np.float64]) -> NDArr
     array([[ 1.5 ,  0.  ,  6.  ],
            [ 0.  ,  0.75, 18.  ]])
     """
-    along = level / np.linalg.norm(level)
-    axes = np.stack([along, [-along[1], along[0]]])
-    turned = points @ axes.T
-    low, high = turned.min(0), turned.max(0)
-    linear = axes.T * ((high - low) * (_MARGIN / _WINDOW))
-    return np.column_stack([linear, axes.T @ ((low + high) / 2) - linear @ np.full(2, _WINDOW / 2)])
+    angle = float(np.arctan2(level[1], level[0]))
+    (x, y), sides = turned_box(points, angle)
+    a, b = (side * _MARGIN / _WINDOW for side in sides)
+    c, s = np.cos(angle), np.sin(angle)
+    half = _WINDOW / 2
+    return np.array([[c * a, -s * b, x - half * (c * a - s * b)], [s * a, c * b, y - half * (s * a + c * b)]])
 
 
 def cut_windows(features: NDArray[np.float32], maps: list[NDArray[np.float64]]) -> list[NDArray[np.float32]]:
     """Sample features (48, 48, C) at the cells of windows, linearly, nothing being outside: each (16, 16, C)."""
-    size = features.shape[0]
-    y, x = np.mgrid[:_WINDOW, :_WINDOW].reshape(2, -1) + 0.5
     window = np.stack(maps)
-    at = np.stack([x, y], axis=-1) @ np.swapaxes(window[:, :, :2], 1, 2) + window[:, None, :, 2]
-    at = at / _FEATURE_PX - 0.5
-    low = np.floor(at).astype(np.int64)
-    # four neighbours of each place, and their weights: 0 where they lie outside
-    near = low[..., None, :] + np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
-    weight = (1 - np.abs(at[..., None, :] - near)).prod(-1) * ((near >= 0) & (near < size)).all(-1)
-    place = np.clip(near, 0, size - 1) @ np.array([1, size])
-    cells = features.reshape(size * size, -1)[place.reshape(-1, 4)]
-    sampled = np.matmul(weight.reshape(-1, 1, 4).astype(np.float32), cells)
-    return list(sampled.reshape(len(maps), _WINDOW, _WINDOW, -1))
+    # from the middles of cells, in crop pixels, to those of features
+    window[:, :, 2] = (window[:, :, :2].sum(2) / 2 + window[:, :, 2]) / _FEATURE_PX - 0.5
+    window[:, :, :2] /= _FEATURE_PX
+    return list(sample_cells(features, window, _WINDOW))

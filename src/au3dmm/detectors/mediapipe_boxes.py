@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.detectors.mediapipe_models import Model, Region, crop, crop_map, sigmoid
+from au3dmm.detectors.mediapipe_models import Model, Region, as_floats, crop, crop_map, sigmoid
 
 SHORT_RANGE = ((16, 2), (8, 6))
 """Grids of anchors as (cells along a side, anchors per cell): 896 of the short-range model."""
 FULL_RANGE = ((48, 1),)
 """2304 of the full-range model."""
 _NMS_OVERLAP = 0.3
+_SIGNED_UNIT: NDArray[np.float32] = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class BlazeFace:
         whole = Region(np.array([(width - 1) / 2, (height - 1) / 2]), float(max(height, width)), 0.0)
         matrix = crop_map(whole, n)
         small = crop(image, matrix, n, replicate=False)
-        outputs = self._model(small.astype(np.float32) / np.float32(127.5) - np.float32(1))
+        outputs = self._model(as_floats(small, _SIGNED_UNIT))
         logits = next(x for x in outputs if x.shape[-1] == 1)[0, :, 0]
         sure = logits >= self._min_logit
         raw = next(x for x in outputs if x.shape[-1] == 16)[0, sure].astype(np.float64)

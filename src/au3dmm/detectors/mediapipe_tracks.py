@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Track:
     score: float
     region: Region
 
-    @property
+    @cached_property
     def box_px(self) -> NDArray[np.float32]:
         """x0, y0, x1, y1 around the mesh."""
         return bounding_box(self.mesh_px)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import threading
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError, os_reason
@@ -252,8 +254,23 @@ def packet_times(path: Path) -> NDArray[np.int64]:
     return np.array(sorted(times), np.int64)
 
 
+class _Converter(threading.local):
+    """One converter of pictures per thread.
+
+    ``frame.to_ndarray(format=...)`` makes one for every frame, which from PyAV 17 on starts a thread on each core and
+    ends it again: half as long as decoding takes, and several times that where processes wait (PyAV #2200, #2320).
+    """
+
+    def __init__(self) -> None:
+        self.of_thread = VideoReformatter()
+
+
+_CONVERTER = _Converter()
+_ONE_THREAD = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}  # older ones know of no threads
+
+
 def _rgb(frame: Any) -> NDArray[np.uint8]:
-    image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    image: Any = _CONVERTER.of_thread.reformat(frame, format="rgb24", **_ONE_THREAD).to_ndarray()
     quarters, rest = divmod(frame.rotation, 90)
     # the display matrix counts counter-clockwise, as rot90 does; odd angles are left as they were filmed
     return np.ascontiguousarray(np.rot90(image, quarters) if quarters and not rest else image)

@@ -25,7 +25,8 @@ from au3dmm.stages.detect_rows import Rows, Subject, Tally
 READS = ("session:rgb",)
 WRITES = ("landmarks",)
 # 2: faces are noticed to switch more often, frames over 1920 px are shrunk; MediaPipe: attention mesh, tracking
-VERSION = 2
+# 3: MediaPipe's windows and regions are summed in another order
+VERSION = 3
 
 __all__ = ["READS", "VERSION", "WRITES", "detector_identity", "run"]
 
