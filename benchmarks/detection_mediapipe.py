@@ -178,7 +178,7 @@ def borders(video: Path, weights: str | None) -> None:
 
     images = [image for _, image in read_frames(video)]
     folder = Path(weights) if weights else weights_folder()
-    whole, anew = (MediapipeDetector(DetectParams(mediapipe_chunk_frames=10**6), folder) for _ in range(2))
+    whole, anew = (MediapipeDetector(DetectParams(mediapipe_chunk_frames=4096), folder) for _ in range(2))
     rows = [whole.detect(image, i)[0].dense_px[:, :2] for i, image in enumerate(images)]
     jumps = []
     for i in range(5, len(images), max(1, len(images) // 40)):

@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from au3dmm.config import PipelineParams, load_pipeline
+from au3dmm.config import DetectParams, PipelineParams, load_pipeline
 from au3dmm.errors import ConfigError
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
@@ -113,3 +114,9 @@ def test_dense_points_that_nothing_can_give_are_refused(tmp_path, text, expected
     path.write_text(text)
     with pytest.raises(ConfigError, match=expected):
         load_pipeline(path)
+
+
+def test_what_tracking_holds_in_memory_is_bounded():
+    assert DetectParams(mediapipe_chunk_frames=4096).mediapipe_chunk_frames == 4096
+    with pytest.raises(ValidationError, match="less than or equal to 4096"):
+        DetectParams(mediapipe_chunk_frames=4097)

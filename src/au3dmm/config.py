@@ -78,7 +78,9 @@ class DetectParams(Params):
     mediapipe_tracking: bool = Field(
         True, description="The first region comes from the frame before; false = frames alone."
     )
-    mediapipe_chunk_frames: int = Field(240, ge=1, description="Tracking begins anew every so many frames.")
+    mediapipe_chunk_frames: int = Field(
+        240, ge=1, le=4096, description="Tracking begins anew every so many frames; as many are held in memory."
+    )
     mediapipe_search_every: int = Field(
         8, ge=1, description="While tracking, other faces are looked for every so many."
     )
@@ -88,6 +90,10 @@ class DetectParams(Params):
         "both",
         description="Which BlazeFace: near faces, far ones (that score 0.7 at least), or far ones where there are no"
         " near ones.",
+    )
+    mediapipe_models: Literal["published", "task"] = Field(
+        "published",
+        description="task = box and mesh of a face_landmarker.task that `au3dmm weights add` took; no refine then.",
     )
     fan_decode: Literal["subpixel", "official"] = Field(
         "subpixel", description="face_alignment: peaks to a fraction of a cell, or on the library's grid of whole px."
@@ -110,7 +116,10 @@ class DetectParams(Params):
     )
     small_px: float = Field(40.0, ge=0, description="Outer eye corners closer than this: flag small, px.")
     max_side_px: int = Field(
-        1920, ge=0, description="Images with a longer side are shrunk to it for networks, px; 0 = never."
+        1920,
+        ge=0,
+        description="Images with a longer side are shrunk to it for networks, px; 0 = never: face_alignment then holds"
+        " whole frames, of 8K 100 MB each.",
     )
     check_with: Literal["none", "mediapipe", "face_alignment", "precomputed"] = Field(
         "none", description="A second detector, which checks the first on some frames."

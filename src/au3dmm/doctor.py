@@ -12,16 +12,18 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import au3dmm
-from au3dmm.errors import Au3dmmError
-from au3dmm.io.weights import weights_folder, weights_status
+from au3dmm.errors import AssetError, Au3dmmError
+from au3dmm.io.weights import MEDIAPIPE_TASK, weights_folder, weights_status
+
+if TYPE_CHECKING:
+    from au3dmm.config import DetectParams
 
 # what `label` imports with the default detector; its other dependencies are looked up without importing them
 _NEEDED = ("numpy", "scipy", "numba", "cv2", "av", "pyarrow", "pydantic", "ai_edge_litert.interpreter")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_DEFAULT_DETECTOR = "mediapipe"
 _HOW = {
     "mediapipe": "au3dmm weights get mediapipe",
     "face_alignment": "au3dmm weights get face-alignment, or weights add with copies from where it has run",
@@ -40,30 +42,42 @@ print(json.dumps(found))
 """
 
 
-def examine() -> dict[str, Any]:
+def examine(pipeline: str | Path | DetectParams | None = None) -> dict[str, Any]:
     """Look at everything `label` needs.
+
+    Parameters
+    ----------
+    pipeline : path, name or DetectParams, optional
+        A pipeline file, a shipped one by its name, or the detector and its settings; by default as `label` has them.
 
     Returns
     -------
     dict
-        ``ready`` (whether `label` can run with the default detector), ``problems`` (one line each, with what to
-        do), ``versions``, ``imports``, ``detectors``, ``devices``, ``basis``, ``cpu``, ``folders``.
+        ``ready`` (whether `label` can run with these), ``detector`` (its name), ``problems`` (one line each, with what
+        to do), ``versions``, ``imports``, ``detectors``, ``devices``, ``basis``, ``cpu``, ``folders``.
+
+    Raises
+    ------
+    ConfigError
+        If the pipeline file is missing or wrong.
     """
     imports = _imports(_NEEDED)
-    detectors = _detectors()
+    # settings are read by pydantic: where it cannot be imported, that is the problem to tell
+    params = None if imports.get("pydantic") else _detect_params(pipeline)
+    detectors = {} if params is None else _detectors(params)
     basis = _basis()
     folders = _folders()
     problems = [f"{name} cannot be imported: {why}; install au3dmm again" for name, why in imports.items() if why]
-    if not detectors[_DEFAULT_DETECTOR]["ready"]:
-        problems.append(
-            f"weights of {_DEFAULT_DETECTOR} are missing or not the published ones; run `{_HOW[_DEFAULT_DETECTOR]}`"
-        )
+    if params is not None:
+        used = [params.detector, *([] if params.check_with == "none" else [params.check_with])]
+        problems += [detectors[name]["problem"] for name in used if not detectors[name]["ready"]]
     if "error" in basis:
         problems.append(f"the shipped basis cannot be read: {basis['error']}; give one with --bases FILE")
     ready = not problems
     problems += [f"{f['path']}: not writable; {f['advice']}" for f in folders.values() if not f["writable"]]
     return {
         "ready": ready,
+        "detector": None if params is None else params.detector,
         "problems": problems,
         "versions": _versions(),
         "imports": {name: why or "ok" for name, why in imports.items()},
@@ -132,17 +146,42 @@ def _imports(names: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def _detectors() -> dict[str, dict[str, Any]]:
+def _detect_params(pipeline: str | Path | DetectParams | None) -> DetectParams:
+    from au3dmm.config import DetectParams, load_pipeline
+    from au3dmm.io.assets import pipeline_file
+
+    if isinstance(pipeline, DetectParams):
+        return pipeline
+    return DetectParams() if pipeline is None else load_pipeline(pipeline_file(pipeline)).detect
+
+
+def _detectors(params: DetectParams) -> dict[str, dict[str, Any]]:
+    """Say of each detector whether it could run with these settings: what `label` itself asks before it begins."""
+    from au3dmm.io.weight_needs import needed_names, needed_weights
+
     found: dict[str, dict[str, Any]] = {}
-    for weight in weights_status():
-        entry = found.setdefault(
-            weight.detector, {"ready": True, "folder": str(weight.path.parent), "weights": {}, "how": None}
-        )
-        entry["weights"][weight.file] = weight.state
-        if weight.state != "ok":
-            entry["ready"], entry["how"] = False, _HOW[weight.detector]
-    found["precomputed"] = {"ready": True, "folder": None, "weights": {}, "how": None}
+    states = weights_status()
+    for name in ("mediapipe", "face_alignment", "precomputed"):
+        alone = params.model_copy(update={"detector": name, "check_with": "none"})
+        needed = needed_names(alone)
+        files = [weight for weight in states if weight.file in needed]
+        try:
+            needed_weights(alone)
+            problem = None
+        except AssetError as err:
+            problem = str(err)
+        found[name] = {
+            "ready": problem is None,
+            "folder": str(files[0].path.parent) if files else None,
+            "weights": {weight.file: weight.state for weight in files},
+            "problem": problem,
+            "how": None if problem is None else _how(name, needed),
+        }
     return found
+
+
+def _how(name: str, needed: Iterable[str]) -> str | None:
+    return "au3dmm weights add, with your face_landmarker.task" if MEDIAPIPE_TASK in needed else _HOW.get(name)
 
 
 def _basis() -> dict[str, Any]:

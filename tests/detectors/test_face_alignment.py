@@ -17,7 +17,7 @@ from au3dmm.detectors.fan_crops import box_of_landmarks, crop_frames
 from au3dmm.detectors.fan_decode import to_image
 from au3dmm.detectors.fan_networks import FanNetworks
 from au3dmm.errors import AssetError, ConfigError
-from au3dmm.io import weights
+from au3dmm.io import weight_needs, weights
 from au3dmm.io.weights import FACE_ALIGNMENT_FILES, FAN_LANDMARKS
 from fan_oracle import SeeingNetwork, interpreted, library, planted_face, seen_image, small_networks
 
@@ -292,9 +292,8 @@ def test_networks_are_built_from_the_weight_files_and_used(tmp_path, monkeypatch
 def test_the_published_weights_are_known_by_their_names(weight_files, monkeypatch):
     import hashlib
 
-    monkeypatch.setattr(
-        our_face_alignment, "published_prefix", lambda name: hashlib.sha256(b"no weights").hexdigest()[:10]
-    )
+    for module in (our_face_alignment, weight_needs):
+        monkeypatch.setattr(module, "published_prefix", lambda name: hashlib.sha256(b"no weights").hexdigest()[:10])
     identity = detector_identity(params_of(), session=None)
     assert identity["weights_verified"] is True
     assert sorted(identity["weights"]) == sorted(FACE_ALIGNMENT_FILES)

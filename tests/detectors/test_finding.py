@@ -85,6 +85,29 @@ def test_huge_frames_are_shrunk_and_what_is_found_lies_where_it_was():
     np.testing.assert_allclose(found.faces[0].dense_px, found.faces[0].landmarks_px[:2])
 
 
+def test_what_is_kept_of_a_huge_frame_is_small_and_gives_the_same_faces():
+    finder = FaceFinder(Corner(batch_size=4), OneByOne(), every=2, max_side_px=300)
+    whole = frames(4, gaps=(2,), size=(2000, 3000))
+    kept = [finder.seen(frame) for frame in whole]
+    assert sum(0 if one.image is None else one.image.nbytes for one in kept) == 3 * 200 * 300 * 3
+    assert [one.image_size for one in kept] == [(3000, 2000), (3000, 2000), None, (3000, 2000)]
+    for a, b in zip(finder(whole), finder(kept), strict=True):
+        assert (a.frame_index, a.t_rgb_us, a.image_size) == (b.frame_index, b.t_rgb_us, b.image_size)
+        assert [f.box_px.tolist() for f in a.faces] == [f.box_px.tolist() for f in b.faces]
+        assert (a.second is None) == (b.second is None)
+
+
+def test_landmarks_that_are_looked_up_stay_where_they_are_beside_a_detector_that_sees():
+    class LookedUp(OneByOne):
+        def detect(self, image, frame_index):
+            return super().detect(np.kron(image, np.ones((10, 10, 1), np.uint8)), frame_index)
+
+    looked_up = LookedUp(sees=False)  # of the frame itself, whatever image it is given
+    (found,) = FaceFinder(looked_up, OneByOne(), max_side_px=300)(frames(1, size=(2000, 3000)))
+    for faces in (found.faces, found.second):
+        np.testing.assert_allclose(faces[0].box_px, [1499.5, 999.5, 2999.5, 1999.5], atol=0.01)
+
+
 def test_frames_are_as_they_are_for_a_detector_that_looks_up():
     detector = OneByOne(sees=False)
     FaceFinder(detector, max_side_px=30)(frames(1))

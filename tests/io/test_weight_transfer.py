@@ -106,7 +106,6 @@ def test_what_is_no_weights_is_refused_by_name(tmp_path, source, reason):
 
 def test_a_download_keeps_what_is_verified_and_asks_only_for_what_is_missing(tmp_path, monkeypatch):
     given(tmp_path / "torch" / "hub" / "checkpoints", {NAMES[0]: FILES[NAMES[0]]})
-    given(tmp_path / "own", {NAMES[1]: b"damaged"})
     asked = []
 
     def site(url, timeout):
@@ -119,6 +118,41 @@ def test_a_download_keeps_what_is_verified_and_asks_only_for_what_is_missing(tmp
     assert all(url.startswith("https://") for url in asked)
     assert [path.name for path in found] == list(NAMES)
     assert [states()[name] for name in NAMES] == ["ok"] * 3
+
+
+def test_weights_of_ones_own_are_replaced_only_when_asked(tmp_path, monkeypatch):
+    given(tmp_path / "own", {NAMES[1]: b"trained for weeks"})
+    given(tmp_path / "from")
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(FILES[url.rpartition("/")[2]]))
+    for get in (fetch_face_alignment, lambda folder: add_weights(tmp_path / "from", folder)):
+        with pytest.raises(AssetError, match=rf"{NAMES[1]}: other weights than the published ones are there") as err:
+            get(tmp_path / "own")
+        assert "\n" not in str(err.value)
+        assert "--replace" in str(err.value)
+        assert [(p.name, p.read_bytes()) for p in (tmp_path / "own").iterdir()] == [(NAMES[1], b"trained for weeks")]
+    answer = run("get", "face-alignment", "--weights-dir", tmp_path / "own")
+    assert "yours, or damaged" in str(answer.exception)
+    assert run("get", "face-alignment", "--replace", "--weights-dir", tmp_path / "own").exception is None
+    assert set(states(tmp_path / "own").values()) == {"ok", "missing"}, "the mesh alone is missing"
+    (tmp_path / "own" / NAMES[1]).write_bytes(b"again")
+    assert run("add", tmp_path / "from", "--replace", "--weights-dir", tmp_path / "own").exception is None
+    assert (tmp_path / "own" / NAMES[1]).read_bytes() == FILES[NAMES[1]]
+
+
+def test_weights_of_ones_own_in_torchs_folder_are_left_and_that_others_win_is_told(tmp_path, monkeypatch):
+    given(tmp_path / "torch" / "hub" / "checkpoints", {NAMES[1]: b"trained for weeks"})
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: io.BytesIO(FILES[url.rpartition("/")[2]]))
+    said = []
+    fetch_face_alignment(tmp_path / "own", said.append)
+    assert sum("other weights, left as they are; from now on" in line for line in said) == 1
+    assert (tmp_path / "torch" / "hub" / "checkpoints" / NAMES[1]).read_bytes() == b"trained for weeks"
+
+
+def test_a_damaged_model_of_mediapipes_is_replaced(tmp_path):
+    given(tmp_path / "own", {MODEL: b"me"})
+    given(tmp_path / "from", {MODEL: b"mesh"})
+    add_weights(tmp_path / "from", tmp_path / "own")
+    assert states(tmp_path / "own")[MODEL] == "ok"
 
 
 def test_a_download_of_something_else_is_not_kept(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 import recordings as rec
 from au3dmm.config import DetectParams
 from au3dmm.detectors.base import DetectedFace
+from au3dmm.detectors.machine import machine
 from au3dmm.detectors.precomputed import PrecomputedDetector
 from au3dmm.errors import OutputError
 from au3dmm.io.landmark_parts import parts_folder, subject_of_parts
@@ -151,6 +152,22 @@ def test_parts_of_other_parameters_weights_inputs_and_stamps_are_not_used(run, s
         params = DetectParams(min_landmark_score=0.1) if change == "params" else None
         run("other", second, params, {"fingerprint": "x"} if change == "stamp" else None)
         assert second.seen[0] == 0, change
+
+
+@pytest.mark.parametrize(
+    "other", [{"devices": ["cuda NVIDIA X"]}, {"architecture": "arm64"}, {"versions": {"av": "1.0", "torch": "9.9"}}]
+)
+def test_parts_of_another_machine_are_not_mixed_in_and_that_is_told(run, monkeypatch, caplog, other):
+    whole, _ = run("whole", Wanderer())
+    with pytest.raises(Killed):
+        run("moved", Wanderer(40))
+    here = machine(DetectParams(), "cpu")
+    monkeypatch.setattr(detect, "machine", lambda params, device: {**here, **other})
+    second = Wanderer()
+    with caplog.at_level("INFO"):
+        assert run("moved", second)[0] == whole, "where it was made is not in the table"
+    assert second.seen[0] == 0
+    assert "4 parts of an earlier detection are not used" in caplog.text
 
 
 def test_a_damaged_part_and_all_after_it_are_made_again(run, tmp_path):

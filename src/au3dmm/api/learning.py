@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from au3dmm.api.pipelines import pipeline_file
 from au3dmm.basis_building import BasesResult, build_bases
 from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import ConfigError
+from au3dmm.io.assets import pipeline_file
 from au3dmm.pipeline import Event
 
 

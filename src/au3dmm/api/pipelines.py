@@ -7,7 +7,7 @@ from typing import Any
 
 from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import ConfigError
-from au3dmm.io.assets import asset_path
+from au3dmm.io.assets import pipeline_file
 
 DEFAULT_PIPELINE = "label"
 
@@ -38,16 +38,3 @@ def chosen_pipeline(
         return DEFAULT_PIPELINE, pipeline
     path = pipeline_file(pipeline)
     return (DEFAULT_PIPELINE if path is None else path.stem), load_pipeline(path, **overrides)
-
-
-def pipeline_file(pipeline: str | Path | None) -> Path | None:
-    """Return the file of a pipeline given by its path, or by the name of a shipped one."""
-    path = None if pipeline is None else Path(pipeline)
-    if path is None or path.suffix or path.exists():
-        return path
-    name = str(path)
-    folder = asset_path("pipelines/label.toml").parent
-    shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
-    if name not in shipped:
-        raise ConfigError(f"{name}: no such pipeline file, nor one that is shipped ({', '.join(shipped)})")
-    return shipped[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,15 +14,21 @@ NOT_READY = 5
 
 
 @click.command(short_help="Is everything here that label needs?")
+@click.option(
+    "--pipeline",
+    type=click.Path(path_type=Path),
+    help="Pipeline file, or a shipped one by its name: is everything here that its detector needs?",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(as_json: bool) -> int:
+def doctor(pipeline: Path | None, as_json: bool) -> int:
     """Show versions, detectors, weights and devices; what is missing, and how to get it.
 
-    Exit code 0: label can run with the default detector; 5: something it needs is missing.
+    Exit code 0: label can run with the detector of the pipeline (by default, mediapipe); 5: something it needs is
+    missing.
     """
     from au3dmm.doctor import examine
 
-    report = examine()
+    report = examine(pipeline)
     if as_json:
         print_json(report)
     else:
@@ -61,7 +68,7 @@ def as_text(report: Mapping[str, Any]) -> str:
         ("folders", folders),
     ]
     parts = [f"{title}\n{aligned(rows)}" for title, rows in sections if rows]
-    verdict = "ready: au3dmm label can run with the default detector"
+    verdict = f"ready: au3dmm label can run with the detector {report['detector']}"
     if not report["ready"]:
         verdict = "NOT ready"
     return "\n".join([*parts, "", verdict, *(f"- {problem}" for problem in report["problems"])])

@@ -10,7 +10,8 @@ from au3dmm.config import DetectParams
 from au3dmm.detectors.base import DetectedFace, LandmarkDetector, StatefulDetector
 from au3dmm.io.hashing import sha256_json
 from au3dmm.io.session import Session
-from au3dmm.io.weights import file_sha256, mediapipe_files, mediapipe_needs
+from au3dmm.io.weight_needs import needed_weights
+from au3dmm.io.weights import file_sha256
 from au3dmm.io.weights import weights_folder as default_weights_folder
 
 __all__ = [
@@ -95,9 +96,7 @@ def detector_identity(params: DetectParams, session: Session, weights_folder: Pa
             "check": detector_identity(checking(params), session, weights_folder),
         }
     if params.detector == "mediapipe":
-        folder = weights_folder or default_weights_folder()
-        files = mediapipe_files(folder, mediapipe_needs(params.mediapipe_range, params.mediapipe_refine))
-        weights = {name: file_sha256(path) for name, path in files.items()}
+        weights = {name: file_sha256(path) for name, path in needed_weights(params, weights_folder).items()}
         return {"name": "mediapipe", "weights": weights, "precision": "float32"}
     if params.detector == "face_alignment":
         from au3dmm.detectors.face_alignment import face_alignment_identity

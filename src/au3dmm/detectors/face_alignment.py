@@ -26,10 +26,13 @@ from au3dmm.detectors.fan_decode import CELLS, to_image
 from au3dmm.detectors.fan_networks import FanNetworks
 from au3dmm.detectors.fan_tracking import Face, Request, faces_as_found, faces_of_span
 from au3dmm.detectors.fan_weights import check_device, folded, load_weights
-from au3dmm.errors import AssetError
-from au3dmm.io.weights import FAN_DEPTH, FAN_LANDMARKS, FAN_S3FD, face_alignment_files, file_sha256, published_prefix
+from au3dmm.io.weight_needs import needed_weights
+from au3dmm.io.weights import FAN_DEPTH, FAN_LANDMARKS, FAN_S3FD, file_sha256, published_prefix
 
 log = logging.getLogger(__name__)
+
+MOST_FRAMES = 64
+"""Frames held for a batch where each is searched for boxes: as many crops at a time keep any device busy."""
 
 
 class BoxFinder(Protocol):
@@ -87,7 +90,7 @@ class FaceAlignmentDetector:
         self._files: dict[str, Path] = {}
         self._identity: dict[str, Any] = {"name": self.name, "weights": {}, "weights_verified": False}
         if networks is None or boxes is None:
-            self._files = face_alignment_files(weights_folder)
+            self._files = _files(params, weights_folder)
             self._identity = face_alignment_identity(params, weights_folder)
             if not self._identity["weights_verified"]:
                 log.warning(
@@ -99,7 +102,8 @@ class FaceAlignmentDetector:
     @property
     def batch_size(self) -> int:
         """Frames of a span, or of a batch if each is searched for boxes."""
-        return self._params.fan_box_every if self._params.fan_box_every > 1 else self._params.fan_batch
+        every = self._params.fan_box_every
+        return every if every > 1 else min(self._params.fan_batch, MOST_FRAMES)
 
     @property
     def period(self) -> int:
@@ -212,22 +216,18 @@ def face_alignment_identity(params: DetectParams, weights_folder: Path | None = 
     AssetError
         If a weight file is missing, or is not the published one and ``fan_weights`` is not ``any``.
     """
-    files = face_alignment_files(weights_folder)
-    weights = {name: file_sha256(path) for name, path in files.items()}
-    other = [name for name, sha in weights.items() if not sha.startswith(published_prefix(name))]
-    if other and params.fan_weights == "published":
-        name = other[0]
-        raise AssetError(
-            f"{files[name]}: not the published file: its sha256 begins with {weights[name][:10]}, expected"
-            f' {published_prefix(name)}; copy it there again, or set detect.fan_weights = "any" if you trained your own'
-        )
+    weights = {name: file_sha256(path) for name, path in _files(params, weights_folder).items()}
     return {
         "name": "face_alignment",
         "weights": weights,
-        "weights_verified": not other,
+        "weights_verified": all(sha.startswith(published_prefix(name)) for name, sha in weights.items()),
         "precision": params.fan_precision,
         "min_detection_score": params.min_detection_score,
     }
+
+
+def _files(params: DetectParams, weights_folder: Path | None) -> dict[str, Path]:
+    return needed_weights(params.model_copy(update={"detector": "face_alignment"}), weights_folder)
 
 
 def _official_places(cells: NDArray[np.float32], centre_px: NDArray[np.float64], scale: float) -> NDArray[np.float32]:

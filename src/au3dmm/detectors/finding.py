@@ -37,8 +37,33 @@ class FoundFaces:
     second: list[DetectedFace] | None = None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A frame as detectors see it.
+
+    Attributes
+    ----------
+    frame_index, t_rgb_us : int
+        As in `Frame`.
+    image : (h, w, 3) uint8 array or None
+        Shrunk if it was large; None if it could not be decoded.
+    image_size : (int, int) or None
+        Width and height of the frame itself, px.
+    factor : (float, float)
+        Its px per px of `image`, in x and y.
+    """
+
+    frame_index: int
+    t_rgb_us: int
+    image: NDArray[np.uint8] | None
+    image_size: tuple[int, int] | None
+    factor: tuple[float, float]
+
+
 class FaceFinder:
     """Asks one detector, and now and then a second one.
+
+    Whoever collects frames for a call collects them as `seen` makes them: at once, so that huge ones are not kept.
 
     Parameters
     ----------
@@ -72,39 +97,47 @@ class FaceFinder:
         self.batch_size = _batch_size(detector)
         begins = int(getattr(second, "chunk_frames", 1))
         self.period = int(np.lcm.reduce([self.batch_size, _period(detector), begins]))
+        # one that looks landmarks up does not need the image
+        self._shrinks = bool(max_side_px) and any(_sees(one) for one in (detector, second) if one is not None)
 
-    def __call__(self, frames: Sequence[Frame]) -> list[FoundFaces]:
+    def seen(self, frame: Frame | Seen) -> Seen:
+        """Return a frame as detectors see it: no larger than they need it."""
+        if isinstance(frame, Seen):
+            return frame
+        if frame.image is None:
+            return Seen(frame.frame_index, frame.t_rgb_us, None, None, (1.0, 1.0))
+        size = (frame.image.shape[1], frame.image.shape[0])
+        image, factor = shrunk(frame.image, self._max_side) if self._shrinks else (frame.image, (1.0, 1.0))
+        return Seen(frame.frame_index, frame.t_rgb_us, image, size, factor)
+
+    def __call__(self, frames: Sequence[Frame | Seen]) -> list[FoundFaces]:
         """Find the faces of consecutive frames."""
-        checked = [i for i, frame in enumerate(frames) if self._second and frame.frame_index % self._every == 0]
-        faces = _detected(self._detector, frames, self._max_side)
+        seen = [self.seen(frame) for frame in frames]
+        checked = [i for i, frame in enumerate(seen) if self._second and frame.frame_index % self._every == 0]
+        faces = _detected(self._detector, seen)
         second: dict[int, list[DetectedFace]] = {}
         if self._second is not None and checked:
-            found = _detected(self._second, [frames[i] for i in checked], self._max_side)
+            found = _detected(self._second, [seen[i] for i in checked])
             second = dict(zip(checked, found, strict=True))
         return [
             FoundFaces(
                 frame.frame_index,
                 frame.t_rgb_us,
-                None if frame.image is None else (frame.image.shape[1], frame.image.shape[0]),
+                frame.image_size,
                 faces[i],
                 second.get(i) if frame.image is not None else None,
             )
-            for i, frame in enumerate(frames)
+            for i, frame in enumerate(seen)
         ]
 
 
-def _detected(detector: LandmarkDetector, frames: Sequence[Frame], max_side_px: int) -> list[list[DetectedFace]]:
+def _detected(detector: LandmarkDetector, frames: Sequence[Seen]) -> list[list[DetectedFace]]:
     """Return the faces of each frame; of one without image, none."""
-    shrinks = max_side_px and getattr(detector, "sees", True)
-    images, factors, indices = [], [], []
-    for frame in frames:
-        if frame.image is None:
-            continue
-        image, factor = shrunk(frame.image, max_side_px) if shrinks else (frame.image, (1.0, 1.0))
-        images.append(image)
-        factors.append(factor)
-        indices.append(frame.frame_index)
-    found = _asked(detector, images, indices)
+    there = [frame for frame in frames if frame.image is not None]
+    images = [frame.image for frame in there if frame.image is not None]
+    found = _asked(detector, images, [frame.frame_index for frame in there])
+    # landmarks that were looked up are those of the frame itself
+    factors = [frame.factor if _sees(detector) else (1.0, 1.0) for frame in there]
     faces = iter([[enlarged(face, factor) for face in one] for one, factor in zip(found, factors, strict=True)])
     return [[] if frame.image is None else next(faces) for frame in frames]
 
@@ -120,6 +153,10 @@ def _asked(detector: LandmarkDetector, images: list[NDArray[np.uint8]], indices:
         these = list(group)
         found += together([images[i] for i in these], [indices[i] for i in these])
     return found
+
+
+def _sees(detector: LandmarkDetector) -> bool:
+    return bool(getattr(detector, "sees", True))
 
 
 def _batch_size(detector: LandmarkDetector) -> int:

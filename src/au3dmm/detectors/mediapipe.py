@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ from au3dmm.detectors.base import DetectedFace, in_order
 from au3dmm.detectors.mediapipe_attention import AttentionMesh
 from au3dmm.detectors.mediapipe_boxes import FULL_RANGE, BlazeFace, BlazeFaces
 from au3dmm.detectors.mediapipe_models import N_MESH, FaceMesh
+from au3dmm.detectors.mediapipe_task import TaskMesh, check_runs
 from au3dmm.detectors.mediapipe_tracks import LOST, SETTLE, MeshOf, Track, begin, distinct, follow, match
+from au3dmm.io.mediapipe_task import PUBLISHED_TASKS, TaskModels, task_models
 from au3dmm.io.weights import (
     MEDIAPIPE_ATTENTION,
     MEDIAPIPE_DETECTION,
     MEDIAPIPE_FAR,
     MEDIAPIPE_MESH,
+    MEDIAPIPE_TASK,
     mediapipe_needs,
     read_mediapipe,
 )
+
+log = logging.getLogger(__name__)
 
 FAR_SCORE = 0.7
 """Least score of a far face: noise scores up to 0.62, faces with 20 px between the eyes 0.73 to 0.93."""
@@ -60,22 +66,40 @@ class MediapipeDetector:
     n_dense = N_MESH
 
     def __init__(self, params: DetectParams, weights_folder: Path) -> None:
-        needs = mediapipe_needs(params.mediapipe_range, params.mediapipe_refine)
+        needs = mediapipe_needs(params.mediapipe_range, params.mediapipe_refine, params.mediapipe_models)
         models, self._sha256 = read_mediapipe(weights_folder, needs)
         low = params.min_detection_score
         self._finders: list[BlazeFace] = []
+        task = self._task(models, weights_folder) if MEDIAPIPE_TASK in models else None
+        if task is not None and params.mediapipe_range != "full":
+            self._finders.append(BlazeFace(task.finder, low))
         if MEDIAPIPE_DETECTION in models:
             self._finders.append(BlazeFace(models[MEDIAPIPE_DETECTION], low))
         if MEDIAPIPE_FAR in models:
             self._finders.append(BlazeFace(models[MEDIAPIPE_FAR], max(low, FAR_SCORE), 192, FULL_RANGE))
         self._mesh: MeshOf
-        if params.mediapipe_refine:
+        if task is not None:
+            self._mesh = TaskMesh(task)
+        elif params.mediapipe_refine:
             self._mesh = AttentionMesh(models[MEDIAPIPE_ATTENTION])
         else:
             self._mesh = FaceMesh(models[MEDIAPIPE_MESH])
         self._params = params
         self.chunk_frames = params.mediapipe_chunk_frames if params.mediapipe_tracking else 1
         self.reset()
+
+    def _task(self, models: dict[str, bytes], folder: Path) -> TaskModels:
+        """Return the models of the user's task, which LiteRT can run."""
+        path, sha256 = folder / MEDIAPIPE_TASK, self._sha256[MEDIAPIPE_TASK]
+        task = task_models(models[MEDIAPIPE_TASK], str(path))
+        check_runs(task, str(path))
+        if sha256 not in PUBLISHED_TASKS:
+            log.warning(
+                "mediapipe: %s is none of the published versions (its sha256 begins with %s); the landmarks are worth"
+                " what its models are",
+                *(path, sha256[:10]),
+            )
+        return task
 
     def reset(self) -> None:
         """Forget the frames seen so far."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from au3dmm.core.basis import topology_hash
 from au3dmm.core.landmarks import LandmarkEmbedding
-from au3dmm.errors import AssetError, SchemaError
+from au3dmm.errors import AssetError, ConfigError, SchemaError
 from au3dmm.io.bases import read_npz
 from au3dmm.io.landmark_embeddings import read_landmarks_json
 
@@ -76,6 +76,25 @@ def asset_path(name: str) -> Path:
             return place
     looked = " and ".join(str(place) for place in places)
     raise AssetError(f"shipped file {name!r} is missing (looked for {looked}): install au3dmm again")
+
+
+def pipeline_file(pipeline: str | Path | None) -> Path | None:
+    """Return the file of a pipeline given by its path, or by the name of a shipped one.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    path = None if pipeline is None else Path(pipeline)
+    if path is None or path.suffix or path.exists():
+        return path
+    name = str(path)
+    folder = asset_path("pipelines/label.toml").parent
+    shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    if name not in shipped:
+        raise ConfigError(f"{name}: no such pipeline file, nor one that is shipped ({', '.join(shipped)})")
+    return shipped[name]
 
 
 def read_default_head(folder: Path | None = None) -> DefaultHead:

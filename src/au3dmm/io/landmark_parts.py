@@ -61,7 +61,8 @@ class LandmarkParts:
     """The parts of one table, numbered from 0. A part is a file of Arrow's IPC format whose name holds its sha256.
 
     A part appears under its name when it is whole, so there is no list of parts that could disagree with them. Parts
-    that were made with other parameters, inputs or weights are never mixed: each holds the mark of what made it.
+    that were made with other parameters, inputs, weights, devices or libraries are never mixed: each holds the mark of
+    what made it.
 
     Parameters
     ----------
@@ -76,12 +77,14 @@ class LandmarkParts:
         The last part, once `load` or `append` have seen it.
     n : int
         Parts that are there.
+    dropped : int
+        Parts that `load` found and removed.
     """
 
     def __init__(self, folder: Path, mark: str) -> None:
         self.folder, self.mark = folder, mark
         self.last: Part | None = None
-        self.n = 0
+        self.n = self.dropped = 0
         self._paths: list[Path] = []
 
     def load(self, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -105,6 +108,7 @@ class LandmarkParts:
             for path in self.folder.iterdir():
                 if path not in self._paths:
                     path.unlink()
+                    self.dropped += path.suffix == _SUFFIX
         except OSError as err:
             raise OutputError(
                 f"{self.folder}: parts of an interrupted detection cannot be read: {os_reason(err)}; remove the folder"

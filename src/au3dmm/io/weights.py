@@ -17,12 +17,14 @@ from typing import Literal, NamedTuple
 from au3dmm.errors import AssetError, OutputError, os_reason
 from au3dmm.io.atomic import write_bytes
 from au3dmm.io.hashing import sha256_file
+from au3dmm.io.mediapipe_task import MOST_BYTES, PUBLISHED_TASKS
 
 MEDIAPIPE_PACKAGE = "mediapipe==0.10.21"  # the last one whose wheel carries the models
 MEDIAPIPE_DETECTION = "face_detection_short_range.tflite"
 MEDIAPIPE_FAR = "face_detection_full_range_sparse.tflite"
 MEDIAPIPE_MESH = "face_landmark.tflite"
 MEDIAPIPE_ATTENTION = "face_landmark_with_attention.tflite"
+MEDIAPIPE_TASK = "face_landmarker.task"  # a user's own, never fetched
 
 
 class _Published(NamedTuple):
@@ -87,9 +89,16 @@ def torch_hub_folder() -> Path:
     return (Path(cache).expanduser() if cache else Path.home() / ".cache") / "torch" / "hub" / "checkpoints"
 
 
-def mediapipe_needs(mediapipe_range: Literal["short", "full", "both"], mediapipe_refine: bool) -> tuple[str, ...]:
-    """Return the names of the models that two parameters of `DetectParams` ask for."""
-    return (*_FINDERS[mediapipe_range], MEDIAPIPE_ATTENTION if mediapipe_refine else MEDIAPIPE_MESH)
+def mediapipe_needs(
+    mediapipe_range: Literal["short", "full", "both"],
+    mediapipe_refine: bool,
+    mediapipe_models: Literal["published", "task"] = "published",
+) -> tuple[str, ...]:
+    """Return the names of the files that three parameters of `DetectParams` ask for."""
+    finders = _FINDERS[mediapipe_range]
+    if mediapipe_models == "task":  # near faces are found by its own model
+        return (MEDIAPIPE_TASK, *(name for name in finders if name == MEDIAPIPE_FAR))
+    return (*finders, MEDIAPIPE_ATTENTION if mediapipe_refine else MEDIAPIPE_MESH)
 
 
 def mediapipe_files(folder: Path, names: Iterable[str] | None = None) -> dict[str, Path]:
@@ -105,19 +114,31 @@ def mediapipe_files(folder: Path, names: Iterable[str] | None = None) -> dict[st
     Raises
     ------
     AssetError
-        If one is missing or is not the published file.
+        If one is missing or is not the published file; a task may be another one than published.
     """
     needed = set(MEDIAPIPE_FILES if names is None else names)
-    states = [found for found in _mediapipe_states(folder) if found.file in needed]
+    task = {MEDIAPIPE_TASK: folder / MEDIAPIPE_TASK} if MEDIAPIPE_TASK in needed else {}
+    if task and not task[MEDIAPIPE_TASK].is_file():
+        raise AssetError(
+            f"{folder}: {MEDIAPIPE_TASK} is not there; run `au3dmm weights add FILE{_folder_option(folder)}` with"
+            ' yours, or set detect.mediapipe_models = "published"'
+        )
+    for path in task.values():
+        if path.stat().st_size > MOST_BYTES:
+            raise AssetError(f"{path}: {path.stat().st_size} bytes, expected {MOST_BYTES} at most; add it again")
+    states = [found for found in _published_states(folder) if found.file in needed]
     wrong = [(name, state) for _, name, state, _ in states if state != "ok"]
     if wrong:
         found = ", ".join(
             f"{name} is {'not there' if state == 'missing' else 'not the published model (its sha256 differs)'}"
             for name, state in wrong
         )
-        where = "" if folder == weights_folder() else f" --weights-dir {folder}"
-        raise AssetError(f"{folder}: {found}; run `au3dmm weights get mediapipe{where}`")
-    return {name: path for _, name, _, path in states}
+        raise AssetError(f"{folder}: {found}; run `au3dmm weights get mediapipe{_folder_option(folder)}`")
+    return {**{name: path for _, name, _, path in states}, **task}
+
+
+def _folder_option(folder: Path) -> str:
+    return "" if folder == weights_folder() else f" --weights-dir {folder}"
 
 
 def read_mediapipe(folder: Path, names: Iterable[str] | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -162,7 +183,7 @@ def fetch_mediapipe(
         If `folder` cannot be written.
     """
     say = log or (lambda line: None)
-    if all(state == "ok" for _, _, state, _ in _mediapipe_states(folder)):
+    if all(state == "ok" for _, _, state, _ in _published_states(folder)):
         say(f"{folder}: MediaPipe's models are there and verified")
         return mediapipe_files(folder)
     if wheel is not None:
@@ -177,20 +198,23 @@ def fetch_mediapipe(
     return mediapipe_files(folder)
 
 
-def face_alignment_files(folder: Path | None = None) -> dict[str, Path]:
-    """Return the paths of face-alignment's three weight files by file name.
+def face_alignment_files(folder: Path | None = None, names: Iterable[str] | None = None) -> dict[str, Path]:
+    """Return the paths of face-alignment's weight files by file name.
 
     Parameters
     ----------
     folder : Path, optional
         Where they are looked for first (default: `weights_folder`); then in `torch_hub_folder`.
+    names : iterable of str, optional
+        Those needed; by default all three.
 
     Raises
     ------
     AssetError
         If any is missing: names them, the folders and the ways out.
     """
-    found = {name: _face_alignment_path(name, folder) for name in FACE_ALIGNMENT_FILES}
+    needed = FACE_ALIGNMENT_FILES if names is None else names
+    found = {name: _face_alignment_path(name, folder) for name in needed}
     missing = [name for name, path in found.items() if not path.is_file()]
     if missing:
         raise AssetError(
@@ -220,7 +244,7 @@ def published_prefix(name: str) -> str:
 
 
 def weights_status(folder: Path | None = None) -> list[WeightFile]:
-    """Return every weight file of every detector, and in which state it is.
+    """Return every weight file of every detector, and in which state it is; a user's task only if there is one.
 
     Parameters
     ----------
@@ -232,7 +256,12 @@ def weights_status(folder: Path | None = None) -> list[WeightFile]:
     AssetError
         If a file cannot be read.
     """
-    found = _mediapipe_states(folder or weights_folder())
+    place = folder or weights_folder()
+    found = _published_states(place)
+    task = place / MEDIAPIPE_TASK
+    if task.is_file():
+        published = file_sha256(task) in PUBLISHED_TASKS
+        found.append(WeightFile("mediapipe", MEDIAPIPE_TASK, "ok" if published else "not the published file", task))
     for name in FACE_ALIGNMENT_FILES:
         path = _face_alignment_path(name, folder)
         state: State = "missing"
@@ -262,7 +291,7 @@ def _sha256(path: Path, size: int, mtime_ns: int) -> str:
     return sha256_file(path)
 
 
-def _mediapipe_states(folder: Path) -> list[WeightFile]:
+def _published_states(folder: Path) -> list[WeightFile]:
     found = []
     for name, published in MEDIAPIPE_FILES.items():
         path = folder / name

@@ -13,9 +13,10 @@ import pyarrow as pa
 from au3dmm.config import DetectParams
 from au3dmm.core.landmarks import N_LANDMARKS
 from au3dmm.detectors import LandmarkDetector, checking, detector_identity, make_detector
-from au3dmm.detectors.finding import FaceFinder, FoundFaces
+from au3dmm.detectors.finding import FaceFinder, FoundFaces, Seen
+from au3dmm.detectors.machine import machine
 from au3dmm.errors import SessionError
-from au3dmm.io.frames import Frame, Place, SessionFrames, session_frames
+from au3dmm.io.frames import Place, SessionFrames, session_frames
 from au3dmm.io.hashing import sha256_json
 from au3dmm.io.landmark_parts import LandmarkParts, Part, parts_folder
 from au3dmm.io.session import Session, read_session
@@ -101,7 +102,8 @@ def run(
     subject, tally = Subject(params), Tally(params.check_every)
     rows = Rows(detector.n_dense, check is not None)
     made_by = {"detector": detector.describe(), **({} if check is None else {"check": check.describe()})}
-    parts = LandmarkParts(parts_folder(landmarks), _mark(recording, params, stamp, made_by, finder))
+    made = {**made_by, "machine": machine(params, device)}
+    parts = LandmarkParts(parts_folder(landmarks), _mark(recording, params, stamp, made, finder))
     place: Place | None = None
     for table in parts.load(rows.schema):
         tally.add(table)
@@ -109,6 +111,12 @@ def run(
         place = Place.from_dict(parts.last.state["place"])
         subject.restore(parts.last.state["subject"])
         log.info("detect %s: goes on after %d frames that were done before", recording.session_id, tally.n)
+    if parts.dropped:
+        log.info(
+            "detect %s: %d parts of an earlier detection are not used: made with other settings, inputs, devices or"
+            " versions of libraries, or damaged",
+            *(recording.session_id, parts.dropped),
+        )
     waiting: Part | None = None  # a full part is kept until another frame comes: short recordings have no parts
     for found, here in _found(frames, place, finder, tally.n):
         if waiting is not None:
@@ -211,9 +219,9 @@ def _found(
     Batches begin anew with each part, so they hold the same frames wherever a run was stopped.
     """
     rows = part_rows(finder.period)
-    batch: list[Frame] = []
+    batch: list[Seen] = []
     for n, frame in enumerate(frames.read(place), n_done + 1):
-        batch.append(frame)
+        batch.append(finder.seen(frame))  # 32 frames of 8K would be 3 GB
         ends = n % rows == 0
         if ends or len(batch) == finder.batch_size:
             here = frames.place() if ends else None
