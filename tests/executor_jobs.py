@@ -20,6 +20,13 @@ def say_threads():
     return os.environ["OMP_NUM_THREADS"], os.getpid()
 
 
+def say_slot(seconds):
+    from au3dmm.executors.processes import worker_slot
+
+    time.sleep(seconds)
+    return worker_slot()
+
+
 def eat(n_bytes):
     try:
         return len(bytearray(n_bytes))

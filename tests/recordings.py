@@ -22,8 +22,8 @@ def regular_pts(n, step=3000, start=START):
     return [start + i * step for i in range(n)]
 
 
-def write_video(path, images, pts=None, movflags="faststart", codec="libx264", rate=30, audio=False):
-    """Write a video whose frames have the times `pts` (units of TIME_BASE); two B-frames, a keyframe every ten."""
+def write_video(path, images, pts=None, movflags="faststart", codec="libx264", rate=30, audio=False, gop=10):
+    """Write a video whose frames have the times `pts` (units of TIME_BASE); two B-frames, a keyframe every `gop`."""
     pts = regular_pts(len(images)) if pts is None else pts
     options = {"movflags": movflags} if path.suffix == ".mp4" and movflags else {}
     with av.open(str(path), "w", options=options) as container:
@@ -31,7 +31,7 @@ def write_video(path, images, pts=None, movflags="faststart", codec="libx264", r
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.time_base = stream.codec_context.time_base = TIME_BASE
-        stream.codec_context.gop_size = 10
+        stream.codec_context.gop_size = gop
         stream.codec_context.max_b_frames = 2
         stream.codec_context.thread_count = 1
         if codec == "libx264":

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "detectors": {"io", "core", "config", "errors"},
     "simulation": {"synthetic", "io", "core", "config", "errors"},
     "synthetic": {"executors", "io", "core", "errors"},
-    "stages": {"detectors", "io", "core", "config", "errors"},
+    "stages": {"detectors", "executors", "io", "core", "config", "errors"},
     "report": {"io", "core", "errors"},
     "models": set(),
     "training": {"models", "io", "core", "config", "errors"},

@@ -46,6 +46,12 @@ class ExecutorError(Au3dmmError):
     exit_code = 3
 
 
+class WorkerError(ExecutorError):
+    """A worker that is gone, and with it the one recording that was to be labelled."""
+
+    exit_code = 4
+
+
 class AssetError(Au3dmmError):
     """Detector weights or a template that are not on this machine."""
 

@@ -218,6 +218,40 @@ def test_an_interrupted_run_exits_with_130_and_continues_next_time(label, folder
     assert [stages[s] for s in ("detect", "identity", "fit")] == ["up to date", "up to date", "ran"]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "0"], "'0': expected a number of processes from 1 on, or auto"),
+        (["--workers", "many"], "'many': expected a number of processes from 1 on, or auto"),
+        (["--device", "cuda:0,cpu"], "device 'cuda:0,cpu': devices of several kinds"),
+        (["--device", "cuda:0,gpu"], "device 'gpu': expected cpu, cuda, cuda:N or mps"),
+        (["--device", "cuda:0,cuda:1", "--workers", "1"], "1 workers for the 2 devices cuda:0,cuda:1"),
+    ],
+)
+def test_processes_and_devices_that_make_no_sense_are_refused(label, folder_of, options, said):
+    answer = label(*options)
+    assert answer.code == 2
+    assert said in answer.error
+    assert not folder_of.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "workers"),
+    [((), 1), (("--workers", "3"), 3), (("--workers", "auto"), len(os.sched_getaffinity(0)))]
+    + [(("--device", "cuda:0,cuda:1", *more), 2) for more in ((), ("--workers", "auto"))],
+)
+def test_detection_gets_as_many_processes_as_were_asked_for_and_no_other_stage_knows(
+    label, monkeypatch, options, workers
+):
+    from au3dmm.stages import detect
+
+    asked, real = [], detect.run
+    monkeypatch.setattr(detect, "run", lambda **how: asked.append(how["workers"]) or real(**how))
+    assert label(*options).code == 0
+    assert asked == [workers]
+    assert set(json.loads(label("--json", "--workers", "2").out)["stages"].values()) == {"up to date"}
+
+
 def test_a_bug_keeps_its_traceback_and_json_says_so(label, monkeypatch, capsys):
     from au3dmm.stages import fit
 

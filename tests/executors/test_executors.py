@@ -7,7 +7,7 @@ import pytest
 from au3dmm.errors import ConfigError, ExecutorError
 from au3dmm.executors import Job, make_executor
 from au3dmm.executors.base import parse_memory
-from executor_jobs import die, eat, leave, say_threads, sleep, square
+from executor_jobs import die, eat, leave, say_slot, say_threads, sleep, square
 
 
 def everything(executor, jobs, timeout_s=60):
@@ -60,6 +60,16 @@ def test_a_worker_process_has_one_thread_and_ends_with_its_executor():
     executor.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_workers_are_numbered_and_who_replaces_one_has_its_number():
+    executor = make_executor("processes", 2)
+    first = everything(executor, [Job(f"n{i}", say_slot, {"seconds": 0.2}) for i in range(4)])
+    assert {outcome.value for outcome in first.values()} == {0, 1}
+    everything(executor, [Job("killer", die, {"how": signal.SIGKILL})])
+    again = everything(executor, [Job(f"n{i}", say_slot, {"seconds": 0.2}) for i in range(4)])
+    assert {outcome.value for outcome in again.values()} == {0, 1}
+    executor.close()
 
 
 def test_closing_at_once_does_not_wait_for_a_job():

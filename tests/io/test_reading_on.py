@@ -10,7 +10,7 @@ import pytest
 import recordings as rec
 from au3dmm.io.frames import Place, session_frames
 from au3dmm.io.session import read_session
-from au3dmm.io.video import VideoFrames, packet_times
+from au3dmm.io.video import VideoFrames, VideoPlace, packet_times
 
 
 def told(frames):
@@ -36,6 +36,20 @@ def check_every_place(session, stride=1):
         again = session_frames(read_session(session))
         assert told(again.read(places[n - 1])) == expected[n:], f"after {n} frames"
         assert again.n_lost == whole.n_lost, f"after {n} frames"
+    check_guesses(session, expected, places, stride)
+
+
+def check_guesses(session, expected, places, stride):
+    """Read after guessed places: what is believed is right, and where nothing was damaged all are believed."""
+    for n in range(1, len(expected), stride):
+        frames = session_frames(read_session(session))
+        after = told(frames.read(frames.guess(n)))
+        began = frames.began()
+        if began is not None and frames.joined(places[n - 1], began, frames.place()) is not None:
+            assert after == expected[n:], f"after {n} frames"
+        else:
+            assert places[n - 1].n_lost, f"after {n} frames"
+    assert session_frames(read_session(session)).guess(len(expected)) is None
 
 
 def video_session(folder, images, pts=None, name="rgb.mp4", csv=None, prepare=None, **how):
@@ -68,6 +82,13 @@ def sought(monkeypatch):
 def test_a_video_is_read_on_from_any_frame(tmp_path, sought, name):
     check_every_place(video_session(tmp_path, rec.noise_images(60), name=name), stride=19)
     assert any(sought)
+
+
+@pytest.mark.parametrize(("name", "gop", "stride"), [("rgb.ts", 100, 79), ("rgb.flv", 10, 7)])
+def test_a_container_that_seeks_badly_is_sought_in_all_the_same(tmp_path, sought, name, gop, stride):
+    """MPEG-TS knows no key frames: the one before is more than a second away. FLV goes to no time before the first."""
+    check_every_place(video_session(tmp_path, rec.noise_images(90 if gop > 10 else 20), name=name, gop=gop), stride)
+    assert all(sought)
 
 
 def test_seeking_begins_near_the_place_not_at_the_start(tmp_path):
@@ -122,6 +143,34 @@ def test_a_picture_that_is_not_the_one_that_was_there_is_not_trusted(tmp_path, s
     assert sought == [False]
     assert [t for t, _ in after] == [t for t, _ in frames[20:]]
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(after, frames[20:], strict=True))
+
+
+def test_nothing_is_read_after_a_guess_that_is_wrong(tmp_path):
+    path = rec.write_video(tmp_path / "v.mp4", rec.noise_images(40))
+    times, video = packet_times(path), VideoFrames(path)
+    right = VideoPlace(20, int(times[19]))
+    assert [t for t, _ in video.read(right)] == times[20:].tolist()
+    assert (video.began.n, video.began.pts_us, video.began.size) == (20, times[19], (48, 64, 3))
+    for pts_us in (times[19] + 1, times[-1] + 10**6):
+        assert list(video.read(VideoPlace(20, int(pts_us)))) == []
+        assert video.began is None
+
+
+def test_a_guess_is_known_for_what_it_is_by_its_picture(tmp_path):
+    """The frame before the place is another one, at the same time."""
+    images, sessions = rec.noise_images(30), []
+    for i in range(2):
+        (tmp_path / str(i)).mkdir()
+        sessions.append(video_session(tmp_path / str(i), images))
+        images[19] = images[3]
+    frames, other = (session_frames(read_session(session)) for session in sessions)
+    for n, _ in enumerate(frames, 1):
+        if n == 20:
+            reached = frames.place()
+    for _ in other.read(other.guess(20)):
+        pass
+    assert other.began().video.pts_us == reached.video.pts_us
+    assert other.joined(reached, other.began(), other.place()) is None
 
 
 def test_a_video_that_cannot_be_sought_in_is_decoded_from_its_beginning(tmp_path, monkeypatch):

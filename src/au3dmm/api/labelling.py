@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from au3dmm.api.pipelines import chosen_pipeline
 from au3dmm.api.result import LabelResult, result_of
@@ -31,6 +33,7 @@ def label_session(
     sync: str | None = None,
     check_with: str | None = None,
     device: str = "cpu",
+    workers: int | Literal["auto"] | None = None,
     weights: str | Path | None = None,
     overlay: bool = False,
     on_event: Event | None = None,
@@ -55,7 +58,11 @@ def label_session(
     check_with : str, optional
         A second detector, which checks the first on some frames; wins over the pipeline's ``detect.check_with``.
     device : str
-        Where a network runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        Where a network runs: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; or several GPUs: ``cuda:0,cuda:1``.
+    workers : int or "auto", optional
+        Processes that detect landmarks, each in other stretches of the recording; the labels are the same.
+        Default: one, or one per GPU; ``auto``: as many as this process has cores, or GPUs were named. A script that
+        asks for several must have its work below ``if __name__ == "__main__":``, as each imports it anew.
     weights : path, optional
         Folder of detector weights.
     overlay : bool
@@ -81,8 +88,11 @@ def label_session(
     model = read_bases(basis_path)
     read_basis_at_landmarks(basis_path, params.identity.landmarks)  # dense points without places: told before detection
     folder = Path(out) if out is not None else default_out(recording, name)
-    check_device(device, params)
-    execution = Execution(device, None if weights is None else Path(weights), on_event)
+    devices = device.split(",")
+    for one in devices:
+        check_device(one, params)
+    n_workers = worker_count(workers, devices)
+    execution = Execution(device, None if weights is None else Path(weights), on_event, n_workers)
     run = run_session(recording, params, basis_path, folder, execution, overlay)
     # what an earlier run left here for stages that this one did not have is not this run's
     outputs = {key: run.files[key] for name in run.states for key in {**STAGES, **PICTURES}[name].WRITES}
@@ -95,6 +105,30 @@ def check_device(device: str, params: PipelineParams) -> None:
         raise ConfigError(f"device {device!r}: expected cpu, cuda, cuda:N or mps")
     if device != "cpu" and "face_alignment" not in (params.detect.detector, params.detect.check_with):
         log.warning("%s runs on the CPU; device %s has no effect", params.detect.detector, device)
+
+
+def worker_count(workers: int | Literal["auto"] | None, devices: Sequence[str]) -> int:
+    """Return how many processes detect landmarks.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than devices, or devices of several kinds, whose landmarks differ in their last digits.
+
+    Examples
+    --------
+    >>> worker_count(None, ["cpu"]), worker_count(None, ["cuda:0", "cuda:1"]), worker_count(4, ["cuda:0", "cuda:1"])
+    (1, 2, 4)
+    """
+    if len({device.partition(":")[0] for device in devices}) > 1:
+        raise ConfigError(f"device {','.join(devices)!r}: devices of several kinds; expected one, or several GPUs")
+    if workers == "auto":
+        return len(os.sched_getaffinity(0)) if devices == ["cpu"] else len(devices)
+    if workers is not None and workers < len(devices):
+        raise ConfigError(
+            f"{workers} workers for the {len(devices)} devices {','.join(devices)}: expected one each at least"
+        )
+    return len(devices) if workers is None else workers
 
 
 def default_out(session: Session, pipeline: str) -> Path:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -29,6 +29,16 @@ _SHOWN = {
     "calibration_picture": "calibration",
     "clock_picture": "clock picture",
 }
+
+
+def _workers(context: click.Context, parameter: click.Parameter, value: str | None) -> int | Literal["auto"] | None:
+    if value is None:
+        return None
+    if value == "auto":
+        return "auto"
+    if not value.isdecimal() or not int(value):
+        raise click.BadParameter(f"{value!r}: expected a number of processes from 1 on, or auto")
+    return int(value)
 
 
 @click.command(short_help="Label every event frame of a session.")
@@ -57,7 +67,15 @@ _SHOWN = {
     type=click.Choice(["trigger", "motion", "shared", "start"]),
     help="How RGB and event clocks are related; wins over session.toml and the pipeline file.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps; or cuda:0,cuda:1."
+)
+@click.option(
+    "--workers",
+    callback=_workers,
+    metavar="N",
+    help="Processes that detect landmarks; auto: one per core. They change no result. Default: 1, or one per GPU.",
+)
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
 @click.option("--overlay", is_flag=True, help="Also draw overlay.png, calibration.png and clock.png.")
 @click.option(
@@ -78,6 +96,7 @@ def label(
     check_with: str | None,
     sync: str | None,
     device: str,
+    workers: int | Literal["auto"] | None,
     weights_dir: Path | None,
     overlay: bool,
     progress: Mode,
@@ -102,6 +121,7 @@ def label(
             check_with=check_with,
             sync=sync,
             device=device,
+            workers=workers,
             weights=weights_dir,
             overlay=overlay,
             on_event=reporter,

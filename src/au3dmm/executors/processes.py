@@ -12,6 +12,7 @@ import signal
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from au3dmm.executors.base import Job, Outcome
 
 _GRACE_S = 5.0
+_slot = 0  # of this process, if it is a worker
 # one thread per worker: two threads of BLAS or torch in one process were slower, not faster
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -27,6 +29,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NU
 class _Worker:
     process: BaseProcess
     pipe: Connection
+    slot: int
     job: Job | None = field(default=None)
 
 
@@ -85,20 +88,26 @@ class ProcessExecutor:
                 continue  # it died while idle: its pipe is at its end, which `wait` reports as the death of this job
 
     def _start(self) -> _Worker:
+        slot = min(set(range(self.n_workers)) - {worker.slot for worker in self._workers})
         ours, theirs = self._context.Pipe()
         before = {name: os.environ.get(name) for name in _ONE_THREAD}
         os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+        # a worker must not hear a Ctrl-C before it can ignore it, and inherits what is blocked here; the tracker, which
+        # the first worker would start, unblocks it
+        resource_tracker.ensure_running()
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process = self._context.Process(target=_work, args=(theirs, self._memory_limit), daemon=True)
+            process = self._context.Process(target=_work, args=(theirs, self._memory_limit, slot), daemon=True)
             process.start()
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, slot)
         self._workers.append(worker)
         return worker
 
@@ -133,8 +142,18 @@ def _death(code: int | None) -> str:
     return f"killed by {name}{why.get(name, '')}"
 
 
-def _work(pipe: Connection, memory_limit: int | None) -> None:
+def worker_slot() -> int:
+    """Return which of an executor's workers this process is, from 0: no other that runs has the same; 0 if it is none.
+
+    For what workers share among them, such as GPUs.
+    """
+    return _slot
+
+
+def _work(pipe: Connection, memory_limit: int | None, slot: int) -> None:
     """Run jobs as they come, until the pipe or the parent ends."""
+    global _slot
+    _slot = slot
     # Ctrl-C reaches every process of the terminal; what happens then is for the parent to say
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

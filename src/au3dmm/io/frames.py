@@ -118,6 +118,24 @@ class SessionFrames(ABC):
     def place(self) -> Place:
         """Return where the latest iteration stands: after the frame that it gave last."""
 
+    @abstractmethod
+    def guess(self, n: int) -> Place | None:
+        """Return where an iteration probably stands after `n` frames, if nothing is damaged; None if no more come.
+
+        Reading after a guess may give nothing, and what it gives is to be believed only as far as `joined` says.
+        """
+
+    @abstractmethod
+    def began(self) -> Place | None:
+        """Return after what the latest iteration began; None if it was a guess, and no frame was found there."""
+
+    def joined(self, reached: Place, began: Place, end: Place) -> Place | None:
+        """Return where reading stands that reached one place, and went on from another, guessed one to its end.
+
+        None unless both are one: the same frame at the same time with the same picture, and nothing damaged before.
+        """
+        return end if began == reached else None
+
 
 def session_frames(session: Session) -> SessionFrames:
     """Find the RGB frames of a session and how they get their times.
@@ -153,6 +171,7 @@ class _PlainVideo(SessionFrames):
         origin = Timestamps(np.zeros(1, np.int32), np.zeros(1, np.int64))
         self._shift_us = int(origin.midpoints_us(rgb.timestamp_convention, rgb.exposure_us)[0])
         self._n = 0
+        self._times: NDArray[np.int64] | None = None
 
     def read(self, after: Place | None = None) -> Iterator[Frame]:
         self._n = 0 if after is None else after.n
@@ -165,14 +184,25 @@ class _PlainVideo(SessionFrames):
     def place(self) -> Place:
         return Place(self._n, self.n_lost, self._video.place())
 
+    def guess(self, n: int) -> Place | None:
+        if self._times is None:
+            self._times = packet_times(self.source)
+        return Place(n, 0, _guessed(self._times, n)) if n < len(self._times) else None
+
+    def began(self) -> Place | None:
+        video = self._video.began
+        return None if video is None else Place(video.n, video.n_lost, video)
+
 
 class _TimedVideo(SessionFrames):
     """A video whose frames get their times from a CSV."""
 
     def __init__(self, video: VideoFrames, session: Session, timestamps: Timestamps) -> None:
-        agree = rows_of_times(packet_times(video.path), timestamps.pts_us) is not None
-        super().__init__(video.path, len(timestamps.pts_us), "pts" if agree else "order")
+        self._times = packet_times(video.path)
+        self._rows = rows_of_times(self._times, timestamps.pts_us)
+        super().__init__(video.path, len(timestamps.pts_us), "order" if self._rows is None else "pts")
         self._video = video
+        self._n_began = 0
         self._csv = session.folder / str(session.manifest.rgb.timestamps)
         self._timestamps = timestamps
         self._half_us = half_interval_us(timestamps.pts_us) if len(timestamps.pts_us) else None
@@ -183,7 +213,7 @@ class _TimedVideo(SessionFrames):
     def read(self, after: Place | None = None) -> Iterator[Frame]:
         row, n_rows = 0 if after is None else after.n, len(self._t_us)
         seen = VideoPlace() if after is None or after.video is None else after.video
-        self._at = (row, 0, lambda: seen)
+        self._at, self._n_began = (row, 0, lambda: self._video.began or seen), row
         for pts_us, image in self._video.read(seen):
             self.n_lost, self.interlaced = self._video.n_lost, self._video.interlaced
             if self.matched_by == "pts":
@@ -214,6 +244,15 @@ class _TimedVideo(SessionFrames):
         n, n_lost, video = self._at
         return Place(n, n_lost, video())
 
+    def guess(self, n: int) -> Place | None:
+        # frames that were shown before row n: rows without one are missing
+        shown = min(n, len(self._times)) if self._rows is None else int(np.searchsorted(self._rows, n))
+        return Place(n, 0, _guessed(self._times, shown)) if n < len(self._t_us) else None
+
+    def began(self) -> Place | None:
+        video = self._video.began
+        return None if video is None else Place(self._n_began, video.n_lost, video)
+
     def _frame(self, row: int, image: NDArray[np.uint8] | None) -> Frame:
         return Frame(int(self._timestamps.frame_index[row]), int(self._t_us[row]), image)
 
@@ -230,10 +269,11 @@ class _ImageFrames(SessionFrames):
         self._frame_index = timestamps.frame_index
         self._t_us = timestamps.midpoints_us(rgb.timestamp_convention, rgb.exposure_us)
         self._n = 0
+        self._began = Place()
         self._size: tuple[int, ...] | None = None
 
     def read(self, after: Place | None = None) -> Iterator[Frame]:
-        first = after or Place()
+        self._began = first = after or Place()
         self.n_lost, self._n, self._size = first.n_lost, first.n, first.size
         left = slice(first.n, None)
         for index, t_us, path in zip(self._frame_index[left], self._t_us[left], self._files[left], strict=True):
@@ -252,6 +292,23 @@ class _ImageFrames(SessionFrames):
 
     def place(self) -> Place:
         return Place(self._n, self.n_lost, None, self._size)
+
+    def guess(self, n: int) -> Place | None:
+        return Place(n) if n < len(self._files) else None
+
+    def began(self) -> Place | None:
+        return self._began
+
+    def joined(self, reached: Place, began: Place, end: Place) -> Place | None:
+        """Images are read each by itself: what comes before has to be of the same size, and no more."""
+        if began.n != reached.n or len({reached.size, end.size} - {None}) > 1:
+            return None
+        return Place(end.n, reached.n_lost + end.n_lost - began.n_lost, None, end.size or reached.size)
+
+
+def _guessed(times_us: NDArray[np.int64], n: int) -> VideoPlace:
+    """Return where a video stands after `n` frames that are due at these times."""
+    return VideoPlace(n, int(times_us[n - 1])) if n else VideoPlace()
 
 
 def half_interval_us(rows_us: NDArray[np.int64]) -> float:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from au3dmm.errors import SessionError, os_reason
 
-SEEK_MARGIN_US = 1_000_000
-"""How long before a place decoding begins that goes on from there: frames refer to others, which must be right."""
+SEEK_MARGINS_US = (1_000_000, 16_000_000)
+"""How long before a place decoding begins that goes on from there: frames refer to others, which must be right. The
+second for containers that know no key frames (MPEG-TS): a decoder gives nothing before it has met one."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class VideoPlace:
     size : (int, int, int) or None
         Shape of the pictures; None before the first.
     crc32 : int or None
-        Checksum of the last frame's picture; None if it has none.
+        Checksum of the last frame's picture; None if it has none. With `n_lost` 0 there always is one, so a place
+        without is one where nobody has been yet: a guess, whose `size` is not known either.
     """
 
     n: int = 0
@@ -67,6 +69,8 @@ class VideoFrames:
         Damaged packets and frames met so far by the latest iteration.
     interlaced : bool
         Whether a frame met so far by the latest iteration says that it holds two moments, line by line.
+    began : VideoPlace or None
+        After what the latest iteration began, known with its first frame; None if it was a guess, and a wrong one.
 
     Raises
     ------
@@ -84,6 +88,7 @@ class VideoFrames:
         self.path = path
         self.n_lost = 0
         self.interlaced = False
+        self.began: VideoPlace | None = VideoPlace()
         self._read = VideoPlace()
         self._image: NDArray[np.uint8] | None = None
         with _open(path) as (_, stream):
@@ -111,16 +116,20 @@ class VideoFrames:
 
         The frames are those that the earlier iteration would have given. The decoder starts at a key frame some time
         before the place, if there the very same picture is found at the very same time, and nothing was damaged until
-        then; else at the beginning, passing over frames without turning them into pictures.
+        then; else at the beginning, passing over frames without turning them into pictures. After a place that is a
+        guess nothing comes unless a picture is found at its very time; `began` is then that place, with what the
+        picture tells, to be compared with the place that an iteration from the beginning reaches.
         """
         self._read, self._image, self.interlaced = VideoPlace(), None, False
-        self.n_lost = 0
+        self.n_lost, self.began = 0, after or VideoPlace()
         if after is not None and after.pts_us is not None:
             sought = self._sought(after)
-            if sought is None:
-                yield from self._checked(self._decode(), VideoPlace(), after)
+            if sought is not None:
+                yield from self._checked(sought, self.began)
+            elif after.crc32 is None and not after.n_lost:
+                self.began = None
             else:
-                yield from self._checked(sought, after)
+                yield from self._checked(self._decode(), VideoPlace(), after)
             return
         yield from self._checked(self._decode(), VideoPlace())
 
@@ -179,28 +188,35 @@ class VideoFrames:
 
     def _sought(self, place: VideoPlace) -> Iterator[tuple[int | None, Any]] | None:
         """Return what comes after a place, decoded from a key frame before it; None if that cannot be trusted."""
-        if place.pts_us is None or place.crc32 is None or place.n_lost:
+        if place.pts_us is None or place.n_lost:
             return None
-        decoded = self._decode(place.pts_us - SEEK_MARGIN_US)
-        try:
-            for pts_us, picture in decoded:
-                if pts_us is None or pts_us > place.pts_us:
-                    break
-                # what is broken before the place is what the decoder was not given: it began in the middle
-                if picture is not None and pts_us == place.pts_us:
-                    if zlib.crc32(_rgb(picture).data) != place.crc32:
+        for margin_us in SEEK_MARGINS_US:
+            decoded = self._decode(place.pts_us - margin_us)
+            try:
+                for pts_us, picture in decoded:
+                    if pts_us is None or pts_us > place.pts_us:
                         break
-                    return decoded
-        except av.error.FFmpegError:  # a container that cannot be sought in
-            pass
-        decoded.close()
+                    # what is broken before the place is what the decoder was not given: it began in the middle
+                    if picture is not None and pts_us == place.pts_us:
+                        image = _rgb(picture)
+                        crc32 = zlib.crc32(image.data)
+                        if place.crc32 not in (None, crc32):
+                            break
+                        self.began = replace(place, size=image.shape, crc32=crc32)
+                        return decoded
+            except av.error.FFmpegError:  # a container that cannot be sought in
+                pass
+            decoded.close()
         return None
 
     def _decode(self, from_us: int | None = None) -> Generator[tuple[int | None, Any]]:
         """Yield frames as the decoder gives them, and None for damaged packets when it refuses them."""
         with _open(self.path) as (container, stream):
             if from_us is not None:
-                container.seek(int(from_us / 1_000_000 / stream.time_base), stream=stream, backward=True)
+                try:
+                    container.seek(int(from_us / 1_000_000 / stream.time_base), stream=stream, backward=True)
+                except av.error.FFmpegError:  # AVI and FLV refuse to go to before their first frame
+                    container.seek(stream.start_time or 0, stream=stream, backward=True)
             packets = container.demux(stream)
             while True:
                 try:

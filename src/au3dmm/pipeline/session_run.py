@@ -32,6 +32,7 @@ class Execution:
     device: str = "cpu"
     weights_folder: Path | None = None
     on_event: Event | None = None
+    workers: int = 1
 
     def tell(self, event: str, stage: str, **values: Any) -> None:
         """Report that something happened."""
@@ -192,7 +193,11 @@ def run_step(
     how: dict[str, Any] = {}
     if name == "detect":
         sync_check.check_events(session, params.sync)
-        how = {"device": execution.device, "weights_folder": execution.weights_folder}
+        how = {
+            "device": execution.device,
+            "workers": execution.workers,
+            "weights_folder": execution.weights_folder,
+        }
     execution.tell("start", name)
     began = time.monotonic()
     ledger.forget(name, run.folder, step.outputs)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import multiprocessing
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,13 +20,15 @@ from au3dmm.core.landmarks import N_LANDMARKS
 from au3dmm.detectors import LandmarkDetector, checking, detector_identity, make_detector
 from au3dmm.detectors.finding import FaceFinder, FoundFaces, Seen
 from au3dmm.detectors.machine import machine
-from au3dmm.errors import SessionError
+from au3dmm.errors import Au3dmmError, SessionError
+from au3dmm.executors.processes import worker_slot
 from au3dmm.io.frames import Place, SessionFrames, session_frames
 from au3dmm.io.hashing import sha256_json
 from au3dmm.io.landmark_parts import LandmarkParts, Part, parts_folder
 from au3dmm.io.session import Session, read_session
 from au3dmm.io.tables import write_batches
 from au3dmm.stages.detect_rows import Rows, Subject, Tally
+from au3dmm.stages.detect_workers import FoundPart, Ticks, found_in_processes
 
 READS = ("session:rgb",)
 WRITES = ("landmarks",)
@@ -48,6 +55,7 @@ def run(
     landmarks: Path,
     params: DetectParams,
     device: str = "cpu",
+    workers: int = 1,
     weights_folder: Path | None = None,
     stamp: Mapping[str, Any] | None = None,
     progress: Callable[[int, int | None], None] | None = None,
@@ -56,7 +64,7 @@ def run(
 
     What is done of a long recording is kept in parts beside the table until it is written. Whoever is stopped, even by
     SIGKILL, goes on after the last part, and writes the bytes of who was not; whoever calls it sees to it that two do
-    not write the same table at once.
+    not write the same table at once. However many processes there are, or were before, the bytes are the same.
 
     Parameters
     ----------
@@ -69,7 +77,9 @@ def run(
     params : DetectParams
         Which detector, and which face if there are several.
     device : str
-        Torch device, for detectors that use torch.
+        Torch device, for detectors that use torch; several with commas between them: one for each worker in turn.
+    workers : int
+        Processes that find faces at the same time, if the recording is long enough for several parts.
     weights_folder : Path, optional
         Where the detector's weights are, if not in the usual folder.
     stamp : mapping, optional
@@ -95,10 +105,13 @@ def run(
         If the manifest, or the combination of detector and manifest, is wrong.
     OutputError
         If the table cannot be written.
+    WorkerError
+        If one of several processes dies. What was done is kept.
     """
     recording = read_session(session)
     frames = session_frames(recording)
-    finder, detector, check = _finder(params, recording, device, weights_folder)
+    devices = device.split(",")
+    finder, detector, check = _finder(params, recording, devices[0], weights_folder)
     subject, tally = Subject(params), Tally(params.check_every)
     rows = Rows(detector.n_dense, check is not None)
     made_by = {"detector": detector.describe(), **({} if check is None else {"check": check.describe()})}
@@ -118,19 +131,23 @@ def run(
             *(recording.session_id, parts.dropped),
         )
     waiting: Part | None = None  # a full part is kept until another frame comes: short recordings have no parts
-    for found, here in _found(frames, place, finder, tally.n):
-        if waiting is not None:
-            parts.append(waiting)
-            waiting = None
-        rows.rows.append(subject.row(found))
-        n_done = tally.n + len(rows.rows)
-        if here is not None:
-            state = {"place": here.to_dict(), "subject": subject.to_dict(), "subject_id": recording.subject_id}
-            waiting = Part(rows.table(), state)
-            tally.add(waiting.table)
-            rows.rows.clear()
-        if progress is not None and n_done % _REPORT_EVERY == 0:
-            progress(n_done, frames.n_expected)
+    tell = _teller(progress, frames.n_expected)
+    how = {"session": recording.path, "params": params, "devices": devices, "weights_folder": weights_folder}
+    every = _found_by(workers, how, frames, place, finder, parts.folder / "ticks", tell)
+    with contextlib.closing(every):
+        for found, here in every:
+            if waiting is not None:
+                parts.append(waiting)
+                waiting = None
+            rows.rows.append(subject.row(found))
+            n_done = tally.n + len(rows.rows)
+            if here is not None:
+                state = {"place": here.to_dict(), "subject": subject.to_dict(), "subject_id": recording.subject_id}
+                waiting = Part(rows.table(), state)
+                tally.add(waiting.table)
+                rows.rows.clear()
+            if n_done % _REPORT_EVERY == 0:
+                tell(n_done)
     if subject.image_size is None:
         raise SessionError(
             f"{frames.source}: not one frame could be decoded; {frames.n_expected or 'some'} were expected and"
@@ -212,15 +229,14 @@ def part_rows(period: int) -> int:
 
 
 def _found(
-    frames: SessionFrames, place: Place | None, finder: FaceFinder, n_done: int
-) -> Iterator[tuple[FoundFaces, Place | None]]:
-    """Yield what is found in each frame after `place`, and after the last frame of each part where that is.
+    frames: SessionFrames, place: Place | None, finder: FaceFinder, rows: int
+) -> Generator[tuple[FoundFaces, Place | None]]:
+    """Yield what is found in each frame after `place`, and after the last frame of each part of `rows` where that is.
 
     Batches begin anew with each part, so they hold the same frames wherever a run was stopped.
     """
-    rows = part_rows(finder.period)
     batch: list[Seen] = []
-    for n, frame in enumerate(frames.read(place), n_done + 1):
+    for n, frame in enumerate(frames.read(place), 1 if place is None else place.n + 1):
         batch.append(finder.seen(frame))  # 32 frames of 8K would be 3 GB
         ends = n % rows == 0
         if ends or len(batch) == finder.batch_size:
@@ -230,6 +246,78 @@ def _found(
             yield found[-1], here
             batch.clear()
     yield from ((one, None) for one in (finder(batch) if batch else ()))
+
+
+def _found_by(
+    workers: int,
+    how: dict[str, Any],
+    frames: SessionFrames,
+    place: Place | None,
+    finder: FaceFinder,
+    ticks: Path,
+    tell: Callable[[int], None],
+) -> Generator[tuple[FoundFaces, Place | None]]:
+    """Yield what `_found` does, found by several processes as far as they get, and by this one from there on."""
+    rows, whole = part_rows(finder.period), False
+    if workers > 1:
+        place, whole = yield from found_in_processes(
+            frames, place, find_part, {**how, "rows": rows}, rows=rows, n_workers=workers, ticks=ticks, tell=tell
+        )
+    if not whole:
+        yield from _found(frames, place, finder, rows)
+
+
+@lru_cache(maxsize=1)  # a worker finds many parts of one recording
+def _opened(
+    session: Path, params: DetectParams, device: str, weights_folder: Path | None
+) -> tuple[SessionFrames, FaceFinder]:
+    recording = read_session(session)
+    return session_frames(recording), _finder(params, recording, device, weights_folder)[0]
+
+
+def find_part(
+    session: Path,
+    params: DetectParams,
+    devices: Sequence[str],
+    weights_folder: Path | None,
+    rows: int,
+    place: Place,
+    ticks: Path,
+) -> FoundPart:
+    """Find the faces of a part of `rows` frames after a place, in a process of `found_in_processes`."""
+    if multiprocessing.parent_process() is not None:
+        logging.disable()  # what a detector warns of when it is made, the parent has said
+    found: list[FoundFaces] = []
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            device = devices[worker_slot() % len(devices)]
+            frames, finder = _opened(session, params, device, weights_folder)
+            with contextlib.closing(_found(frames, place, finder, rows)) as every:
+                for one, here in every:
+                    found.append(one)
+                    if len(found) % _REPORT_EVERY == 0:
+                        Ticks.add(ticks, _REPORT_EVERY)
+                    if here is not None:
+                        return FoundPart(frames.began(), here, False, frames.interlaced, found)
+            end = replace(frames.place(), n_lost=frames.n_lost)
+            return FoundPart(frames.began(), end, True, frames.interlaced, found)
+    except Au3dmmError as err:
+        return FoundPart(failed=err)
+    except Exception as err:  # noqa: BLE001 - the parent does it again, and meets it with its traceback
+        return FoundPart(failed=RuntimeError(f"{type(err).__name__}: {err}"))
+
+
+def _teller(progress: Callable[[int, int | None], None] | None, n_expected: int | None) -> Callable[[int], None]:
+    """Return what tells of frames done: processes are ahead of what they have handed over, and no bar goes back."""
+    told = -1
+
+    def tell(n_done: int) -> None:
+        nonlocal told
+        if progress is not None and n_done > told:
+            told = n_done
+            progress(n_done, n_expected)
+
+    return tell
 
 
 def _groups(parts: LandmarkParts, last: list[pa.Table]) -> Iterator[pa.Table]:
