@@ -28,7 +28,6 @@ MAY_IMPORT = {
     "validation": {"io", "core", "config", "errors"},
     "exports": {"io", "core", "config", "errors"},
     "forgetting": {"stages", "exports", "report", "io", "core", "config", "errors"},
-    "evaluation": {"io", "core", "errors"},
     "doctor": {"detectors", "io", "config", "errors"},
     "discovery": {"io", "config", "errors"},
     "adapters": {"discovery", "io", "config", "errors"},
