@@ -18,6 +18,7 @@ from au3dmm.cli.output import one_line, print_error
 from au3dmm.cli.run import run as run_dataset
 from au3dmm.cli.schema import schema
 from au3dmm.cli.synth import synth
+from au3dmm.cli.train import train
 from au3dmm.cli.validate import validate
 from au3dmm.cli.weights import weights
 from au3dmm.errors import Au3dmmError
@@ -49,6 +50,7 @@ for _command in (
     validate,
     export,
     forget,
+    train,
     inspect,
     events,
     fit_bases,

@@ -38,6 +38,9 @@ _UNITS = {
     "sessions": "sessions",
     "draw": "sheets",
     "place": "views",
+    "rgb": "recordings",
+    "train": "steps",
+    "evaluate": "clips",
 }
 
 

@@ -91,7 +91,8 @@ def pipeline_file(pipeline: str | Path | None) -> Path | None:
         return path
     name = str(path)
     folder = asset_path("pipelines/label.toml").parent
-    shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    # training files lie there, too
+    shipped = {file.stem: file for file in sorted(folder.glob("*.toml")) if not file.stem.startswith("train_")}
     if name not in shipped:
         raise ConfigError(f"{name}: no such pipeline file, nor one that is shipped ({', '.join(shipped)})")
     return shipped[name]

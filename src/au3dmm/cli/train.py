@@ -1,0 +1,174 @@
+"""`au3dmm train`: a model from a labelled run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from au3dmm.cli.output import aligned, counted, number, print_json, program, say
+from au3dmm.cli.progress import JsonReporter, Mode, Reporter, logging_to, make_reporter
+from au3dmm.errors import ConfigError
+
+if TYPE_CHECKING:
+    from au3dmm.training.run import TrainResult
+
+
+@click.command("train", short_help="Train a model on the labels of a dataset.")
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--labels", type=click.Path(path_type=Path), required=True, help="Labelled dataset, or folder of a run.")
+@click.option("--model", help="Which network; default: what CONFIG says, or st_vit.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: training/<model> in the run's folder.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Wins over CONFIG: batch=8, data.every=2.")
+@click.option("--resume", is_flag=True, help="Go on with the training in OUT, if there is one.")
+@click.option("--init", type=click.Path(path_type=Path), help="Checkpoint to take weights from, for fine-tuning.")
+@click.option("--trunk", type=click.Path(path_type=Path), help="Published weights of the convolutions (ResNet, I3D).")
+@click.option("--pipeline", help="Which run of the dataset, if it has several.")
+@click.option("--dataset", type=click.Path(path_type=Path), help="Where the videos are, for modality = rgb.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that load clips. Default: cores - 1, <= 16.")
+@click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: bars on a terminal, lines in a pipe.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+def train(
+    config: Path | None,
+    labels: Path,
+    model: str | None,
+    out: Path | None,
+    changes: tuple[str, ...],
+    resume: bool,
+    init: Path | None,
+    trunk: Path | None,
+    pipeline: str | None,
+    dataset: Path | None,
+    device: str,
+    workers: int | None,
+    checkpoint_every: int,
+    progress: Mode,
+    as_json: bool,
+    verbose: int,
+) -> None:
+    """Train a model on the labels of a dataset.
+
+    CONFIG is a training file (TOML), or a shipped one by its name; default: that of the model, if there is one. A
+    training that was stopped, even by kill -9, goes on with --resume, and ends with the same weights on a CPU. With
+    several GPUs: torchrun --nproc-per-node 4 -m au3dmm train ...
+
+    \b
+    au3dmm train --labels DATASET --model st_vit
+    au3dmm train reduced --labels DATASET --set batch=64 --set data.n_frames=50 --resume
+    """  # noqa: D301
+    from au3dmm.io.runs import one_run
+    from au3dmm.training.run import TrainOptions
+    from au3dmm.training.run import train as train_model
+    from au3dmm.training_config import load_training
+
+    file = _file(config) if config is not None else _shipped().get(model or "st_vit")
+    params = load_training(file, changes, model)
+    options = TrainOptions(
+        device=device,
+        workers=min(16, (os.cpu_count() or 1) - 1) if workers is None else workers,
+        resume=resume,
+        checkpoint_every=checkpoint_every,
+        dataset=dataset,
+        init=init,
+        trunk=trunk,
+    )
+    run = one_run(labels, pipeline)
+    first = os.environ.get("RANK", "0") == "0"
+    reporter = make_reporter(progress if first else "none")
+    with reporter, logging_to(reporter, verbose), contextlib.redirect_stdout(sys.stderr):
+        try:
+            result = train_model(run, params, out, options, on_event=_told(reporter, progress) if first else None)
+        except KeyboardInterrupt:
+            reporter.message("warning", "stopped; give --resume, too, to go on from the last checkpoint")
+            raise
+    if not first:
+        return
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        say(summary(result, labels))
+
+
+def _shipped() -> dict[str, Path]:
+    """Return the training files that are shipped, by name without ``train_``."""
+    from au3dmm.io.assets import asset_path
+
+    folder = asset_path("pipelines/label.toml").parent
+    return {path.stem.removeprefix("train_"): path for path in sorted(folder.glob("train_*.toml"))}
+
+
+def _file(config: Path) -> Path:
+    """Return the training file that is meant: one by its path, or a shipped one by its name."""
+    if config.suffix or config.exists():
+        return config
+    shipped = _shipped()
+    name = str(config).removeprefix("train_")
+    if name not in shipped:
+        raise ConfigError(f"{config}: no such file, nor a training file that is shipped ({', '.join(shipped)})")
+    return shipped[name]
+
+
+def _told(reporter: Reporter, mode: Mode) -> Callable[[Mapping[str, Any]], None]:
+    """Return what shows events, and a line after each epoch."""
+
+    def show(event: Mapping[str, Any]) -> None:
+        if event["event"] != "epoch" or isinstance(reporter, JsonReporter):
+            reporter(event)
+        elif mode != "none":
+            reporter.message(f"epoch {event['epoch'] + 1}", measured(event["val"]) or "done; val is empty")
+
+    return show
+
+
+def measured(val: Mapping[str, float]) -> str:
+    """Say what was measured on val.
+
+    Examples
+    --------
+    >>> measured({"accuracy": 0.25, "alpha": 0.5, "loss": 2.5})
+    'accuracy 25.0 %, alpha error 0.5 standard deviations (rms), loss 2.5'
+    """
+    words = []
+    if "accuracy" in val:
+        words.append(f"accuracy {100 * val['accuracy']:.1f} %")
+    if "alpha" in val:
+        words.append(f"alpha error {number(val['alpha'], 3)} standard deviations (rms)")
+    if "loss" in val:
+        words.append(f"loss {number(val['loss'], 3)}")
+    return ", ".join(words)
+
+
+def summary(result: TrainResult, labels: Path) -> str:
+    """Return what a person wants to know of a training: numbers, files, what to do next."""
+    told, at = result.to_dict(), result.position
+    did = "up to date" if result.state == "up to date" else f"trained in {result.seconds:.1f} s"
+    title = (
+        f"{counted(result.n_parameters, 'weight')} on {counted(result.clips_train, 'clip')}: {did} on {result.device}"
+    )
+    rows = [
+        ("learnt from", f"{counted(result.clips_train, 'clip')} of {result.classes} classes"),
+        ("steps", f"{at.step} of {result.total}, {counted(at.epoch, 'epoch')}: {at.finished}"),
+    ]
+    if result.clips_per_s:
+        rows.append(("speed", f"{number(result.clips_per_s, 3)} clips/s, evaluation included"))
+    if at.best_measures:
+        chance = f" (chance: {100 / result.classes:.1f} %)" if result.classes and "accuracy" in at.best_measures else ""
+        rows.append(("best on val", f"epoch {at.best_epoch + 1}: {measured(at.best_measures)}{chance}"))
+    rows += [("checkpoint", told["checkpoint"]), ("log", str(result.out / "log.csv"))]
+    more = f"{program()} train ... --out {shlex.quote(str(result.out))} --resume --set epochs=N"
+    return f"{title}\n{aligned(rows)}\n\nnext\n{aligned([('go on', more)])}"

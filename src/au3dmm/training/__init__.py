@@ -1,0 +1,1 @@
+"""Training: clips of labels and frames, losses, one loop for every network."""

@@ -1,0 +1,171 @@
+"""Checkpoints: everything that a run needs to go on, and that a model needs to be made again; no code in them."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from au3dmm.errors import SchemaError, os_reason
+from au3dmm.io.atomic import atomic_path
+from au3dmm.models import make_model
+
+FORMAT_VERSION = 1
+_KEYS = ("format_version", "model", "state_dict", "progress", "config", "labels")
+
+
+def write_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    with atomic_path(path) as tmp, tmp.open("wb") as file:
+        torch.save(_canonical({"format_version": FORMAT_VERSION, **content}), file)
+
+
+def _canonical(value: Any) -> Any:
+    """Rebuild plain values so that equal ones are pickled alike: pickles tell one string from two equal ones."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, Mapping):
+        return {_canonical(key): _canonical(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_canonical(each) for each in value)
+    return value
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, on the CPU, without executing anything in it.
+
+    Raises
+    ------
+    SchemaError
+        If it is missing, damaged, of something else, or of a newer version.
+    """
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as err:
+        raise SchemaError(f"{path}: no such file; expected a checkpoint of au3dmm train") from err
+    except OSError as err:
+        raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as err:
+        raise SchemaError(f"{path}: not a checkpoint, or cut short: {_first_line(err)}") from err
+    missing = [key for key in _KEYS if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise SchemaError(f"{path}: not a checkpoint of au3dmm train: no {', '.join(missing)} in it")
+    if content["format_version"] != FORMAT_VERSION:
+        found = content["format_version"]
+        raise SchemaError(f"{path}: checkpoint of format {found}, this au3dmm reads {FORMAT_VERSION}; update au3dmm")
+    return dict(content)
+
+
+def model_of(path: Path, content: Mapping[str, Any]) -> nn.Module:
+    """Make the model of a checkpoint, with its weights.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such model, or the weights are not its.
+    """
+    said = content["model"]
+    try:
+        model = make_model(said["name"], **said["options"])
+    except ValueError as err:
+        raise SchemaError(f"{path}: {err}") from err
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as err:
+        raise SchemaError(f"{path}: weights do not fit {said['name']}: {_first_line(err)}") from err
+    return model
+
+
+def check_same(path: Path, content: Mapping[str, Any], model: Mapping[str, Any], labels: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that is not of this model and of labels like these.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint's.
+    content : mapping
+        The checkpoint.
+    model : mapping
+        ``name`` and ``options`` of the model that it is wanted for.
+    labels : mapping
+        What the labels are that it is wanted for: ``k_au``, ``basis``, ``classes``, ...
+
+    Raises
+    ------
+    SchemaError
+        Naming the first difference.
+    """
+    found = content["model"]
+    if found["name"] != model["name"]:
+        raise SchemaError(f"{path}: checkpoint of {found['name']}, expected one of {model['name']}")
+    check_labels(path, content, labels)
+    if content["labels"].get("classes") != labels.get("classes"):
+        old, new = content["labels"].get("classes") or [], labels.get("classes") or []
+        raise SchemaError(f"{path}: trained for {len(old)} classes ({_some(old)}); these labels have {_some(new)}")
+    changed = [key for key, value in model["options"].items() if found["options"].get(key) != value]
+    if changed:
+        key = changed[0]
+        raise SchemaError(
+            f"{path}: checkpoint of {found['name']} with {key} = {found['options'].get(key)}, expected"
+            f" {model['options'][key]}"
+        )
+
+
+def check_labels(path: Path, content: Mapping[str, Any], labels: Mapping[str, Any]) -> None:
+    """Refuse labels of another basis, number of coefficients, detector or landmarks than a checkpoint was trained on.
+
+    Raises
+    ------
+    SchemaError
+        Naming the first difference.
+    """
+    words = {"k_au": "coefficients", "basis": "basis", "detector": "detector", "landmark_scheme": "landmarks"}
+    for key, word in words.items():
+        if content["labels"].get(key) != labels.get(key):
+            old, new = content["labels"].get(key), labels.get(key)
+            raise SchemaError(
+                f"{path}: trained on labels with {word} {old}; these have {new}; it cannot be used with them"
+            )
+
+
+def take_weights(path: Path, model: nn.Module, name: str) -> list[str]:
+    """Give a model the weights of a checkpoint where names and shapes agree; return the names of the others.
+
+    For fine-tuning: a head for other classes has another shape, and stays as it was made.
+
+    Raises
+    ------
+    SchemaError
+        If the checkpoint is of another model, or nothing agrees.
+    """
+    content = read_checkpoint(path)
+    if content["model"]["name"] != name:
+        raise SchemaError(f"{path}: checkpoint of {content['model']['name']}, expected one of {name}")
+    mine = model.state_dict()
+    fits = {k: v for k, v in content["state_dict"].items() if k in mine and mine[k].shape == v.shape}
+    if not fits:
+        raise SchemaError(f"{path}: no weight has the shape that {name} with these options needs")
+    model.load_state_dict({**mine, **fits})
+    return [key for key in mine if key not in fits]
+
+
+def _some(names: Any) -> str:
+    return ", ".join(map(str, list(names)[:5])) + (", ..." if len(names) > 5 else "")
+
+
+def _first_line(err: Exception) -> str:
+    return " ".join(str(err).split())[:160]

@@ -1,0 +1,263 @@
+"""Clips of a run: so many frames of a recording from an offset on, with their labels, as a torch dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from au3dmm.errors import ConfigError
+from au3dmm.io.event_frame_table import read_clip
+from au3dmm.io.training_labels import TrainingLabels, TrainingSession
+from au3dmm.training.augmentation import Change, draw_change, mirrored_places
+from au3dmm.training.order import Draw
+from au3dmm.training.pictures import Scaling, cut
+from au3dmm.training_config import AugmentParams, DataParams
+
+Part = Literal["train", "val", "test"]
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """What becomes of labels when a clip is mirrored.
+
+    Attributes
+    ----------
+    alpha : (K, K) array
+        ``alpha @ matrix`` is that of the mirrored face.
+    classes, occurrence : int arrays
+        The place of each class, and of each unit, in the mirrored clip.
+    """
+
+    alpha: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    occurrence: NDArray[np.int64]
+
+
+def make_mirror(labels: TrainingLabels, classes: Sequence[str]) -> Mirror:
+    """Return how labels are mirrored.
+
+    Raises
+    ------
+    ConfigError
+        If the basis has no mirror, or a class or unit no partner.
+    """
+    if labels.mirror is None:
+        raise ConfigError(
+            f"augment.flip: {labels.run.labels} does not say what alpha_au of a mirrored face is (labelled by an older"
+            " version, or with a basis of a head without mirror partners); set augment.flip = 0, or label again with a"
+            " mirrored basis"
+        )
+    occurrence = mirrored_places(labels.names_occurrence, "unit")
+    return Mirror(labels.mirror, mirrored_places(classes, "class"), occurrence)
+
+
+def sessions_of(labels: TrainingLabels, part: Part, data: DataParams) -> list[int]:
+    """Return which recordings are in a part: by split, or with ``data.fold`` by fold.
+
+    With k folds and ``fold = i``, fold i is test, the one after it val, and the others train.
+
+    Raises
+    ------
+    ConfigError
+        If the run has no splits but folds, or the other way round, or no such fold.
+    """
+    folds = {s.fold for s in labels.sessions if s.fold is not None}
+    if data.fold is None:
+        if folds and not any(s.split for s in labels.sessions):
+            raise ConfigError(f"{labels.run.path}: {len(folds)} folds and no splits; say which to test on: data.fold=0")
+        return _some([i for i, s in enumerate(labels.sessions) if s.split == part], data.limit)
+    if data.fold not in folds or len(folds) < 3:
+        there = f"folds {min(folds)} to {max(folds)}" if folds else "splits, no folds"
+        raise ConfigError(
+            f"{labels.run.path}: data.fold = {data.fold}, but there are {there}; expected one of 3 or more"
+        )
+    named = sorted(folds)
+    after = named[(named.index(data.fold) + 1) % len(named)]
+    wanted = {"test": {data.fold}, "val": {after}, "train": folds - {data.fold, after}}[part]
+    return _some([i for i, s in enumerate(labels.sessions) if s.fold in wanted], data.limit)
+
+
+def _some(numbers: list[int], limit: int) -> list[int]:
+    if not limit or len(numbers) <= limit:
+        return numbers
+    return [numbers[i * len(numbers) // limit] for i in range(limit)]
+
+
+def classified_by(session: TrainingSession, data: DataParams) -> str | None:
+    """Return the name of the class of a recording; None if it has none."""
+    return session.au if data.classes == "au" else session.task
+
+
+def cut_into_clips(n: int, data: DataParams) -> list[tuple[int, int]]:
+    """Return first frame and number of frames of the clips of a recording of `n` event frames.
+
+    The last one ends with the recording, so that all frames are seen; a recording shorter than a clip is one clip.
+
+    Examples
+    --------
+    >>> cut_into_clips(10, DataParams(n_frames=4)), cut_into_clips(3, DataParams(n_frames=4))
+    ([(0, 4), (4, 4), (6, 4)], [(0, 3)])
+    >>> cut_into_clips(10, DataParams(n_frames=4, every=2, stride=2)), cut_into_clips(4, DataParams(every=3))
+    ([(0, 4), (2, 4), (3, 4)], [(0, 2)])
+    """
+    if n < data.span:
+        return [(0, -(-n // data.every))] if n else []
+    last = n - data.span
+    return [(first, data.n_frames) for first in (*range(0, last, data.stride or data.span), last)]
+
+
+class Clips(Dataset[Item]):
+    """The clips of a part of a run.
+
+    An item is asked for by epoch and number, so that what is drawn for it depends on nothing else. It is a dict (L
+    frames, K coefficients, A units with occurrence):
+
+    ``pixels`` (L, C, H, W) as stored (see `Scaling.apply`), with ``gain`` and ``bias``; or, of models of coefficients,
+    ``coefficients`` (L, K) float32: alpha, gaps filled with the value before; ``alpha``, ``alpha_std`` (L, K) float32;
+    ``known`` (L,) bool: the frame has a label; ``padding`` (L,) bool: there is no frame, at the beginning of clips of
+    short recordings; ``label`` int64, -1 unknown; ``occurrence`` (L, A) float32, NaN unknown; ``clip``: session_id and
+    first frame; ``number``: of the clip.
+
+    Parameters
+    ----------
+    labels : TrainingLabels
+        Of the run.
+    sessions : sequence of int
+        Which recordings.
+    data : DataParams
+        How they are cut.
+    classes : sequence of str
+        The classes; recordings of others have the label -1.
+    sources : sequence of Path, optional
+        For each recording of the run, the table of its frames; None for models of coefficients.
+    scaling : Scaling, optional
+        What is in these tables.
+    augment : AugmentParams, optional
+        Changes; None for evaluation, where frames are only resized.
+    seed : int
+        Of the changes.
+    mirror : Mirror, optional
+        Needed if clips are mirrored.
+
+    Attributes
+    ----------
+    places : list of (int, int, int)
+        Of each clip: its recording, first frame, and number of frames.
+    unlabelled : list of (str, int)
+        Clips that were left out, because no frame of theirs has a label.
+    """
+
+    def __init__(
+        self,
+        labels: TrainingLabels,
+        sessions: Sequence[int],
+        data: DataParams,
+        classes: Sequence[str],
+        sources: Sequence[Path] | None = None,
+        scaling: Scaling | None = None,
+        *,
+        augment: AugmentParams | None = None,
+        seed: int = 0,
+        mirror: Mirror | None = None,
+    ) -> None:
+        self._labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
+        self._augment, self._seed, self._mirror = augment, seed, mirror
+        place = {name: i for i, name in enumerate(classes)}
+        self._class = [place.get(str(classified_by(s, data)), -1) for s in labels.sessions]
+        self.places: list[tuple[int, int, int]] = []
+        self.unlabelled: list[tuple[str, int]] = []
+        for i in sessions:
+            session = labels.sessions[i]
+            for first, count in cut_into_clips(session.n, data):
+                if labels.valid[self._rows(session, first, count)].any():
+                    self.places.append((i, first, count))
+                else:
+                    self.unlabelled.append((session.session_id, first))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def label_of(self, number: int) -> int:
+        """Return the class of a clip."""
+        return self._class[self.places[number][0]]
+
+    def session_of(self, number: int) -> str:
+        """Return the recording of a clip."""
+        return self._labels.sessions[self.places[number][0]].session_id
+
+    def __getitem__(self, draw: Draw) -> Item:
+        epoch, number = draw
+        i, first, count = self.places[number]
+        session = self._labels.sessions[i]
+        change = Change() if self._augment is None else draw_change(self._augment, self._seed, epoch, number)
+        item = self._labelled(session, first, count, change.flip)
+        label = self._class[i]
+        if change.flip and label >= 0:
+            assert self._mirror is not None, "who flips has a mirror"
+            label = int(self._mirror.classes[label])
+        item |= {"label": label, "clip": (session.session_id, first), "number": number}
+        if self._sources is None:
+            item["coefficients"] = _held(item["alpha"], item["known"])
+            return item
+        assert self._scaling is not None, "frames have a scale"
+        end = (count - 1) * self._data.every + 1
+        stored = read_clip(self._sources[i], first, end)[:: self._data.every]
+        frames = cut(stored, change, self._data.image_px, self._scaling)
+        pixels = torch.zeros((self._data.n_frames, *frames.shape[1:]), dtype=frames.dtype)
+        pixels[self._data.n_frames - count :] = frames
+        return item | {"pixels": pixels, "gain": change.gain, "bias": change.bias}
+
+    def _rows(self, session: TrainingSession, first: int, count: int) -> slice:
+        start = session.first + first
+        return slice(start, start + (count - 1) * self._data.every + 1, self._data.every)
+
+    def _labelled(self, session: TrainingSession, first: int, count: int, flip: bool) -> Item:
+        labels, rows = self._labels, self._rows(session, first, count)
+        alpha, std, said = labels.alpha[rows], labels.alpha_std[rows], labels.occurrence[rows]
+        if flip:
+            assert self._mirror is not None, "who flips has a mirror"
+            alpha, std = alpha @ self._mirror.alpha, np.sqrt(std**2 @ self._mirror.alpha**2)
+            said = said[:, self._mirror.occurrence]
+        return {
+            "alpha": self._padded(alpha, 0.0),
+            "alpha_std": self._padded(std, 0.0),
+            "known": self._padded(labels.valid[rows], False),
+            "padding": self._padded(np.zeros(count, bool), True),
+            "occurrence": self._padded(said, np.nan),
+        }
+
+    def _padded(self, values: NDArray[Any], fill: float | bool) -> Tensor:
+        out = np.full((self._data.n_frames, *values.shape[1:]), fill, values.dtype)
+        out[self._data.n_frames - len(values) :] = values
+        return torch.from_numpy(out)
+
+
+def _held(alpha: Tensor, known: Tensor) -> Tensor:
+    """Fill frames without a label with the last one before, or the first one, where there is none before."""
+    at = torch.where(known, torch.arange(len(known)), -1)
+    at = torch.cummax(at, 0).values
+    first = int(known.to(torch.uint8).argmax())
+    return alpha[torch.where(at < 0, first, at)]
+
+
+def collate(items: Sequence[Item]) -> Item:
+    """Put items together to a batch: tensors are stacked, ``clip`` is a list."""
+    batch: Item = {"clip": [item["clip"] for item in items]}
+    for name in items[0]:
+        if name != "clip":
+            values = [item[name] for item in items]
+            kinds = {int: torch.int64, float: torch.float32}
+            first = values[0]
+            batch[name] = (
+                torch.stack(values) if isinstance(first, Tensor) else torch.tensor(values, dtype=kinds[type(first)])
+            )
+    return batch

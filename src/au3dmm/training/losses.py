@@ -1,0 +1,109 @@
+"""What training minimises: the class of the video, the coefficients of every frame, and the units coded in frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from au3dmm.errors import ConfigError
+from au3dmm.models import Prediction
+from au3dmm.training_config import LossParams
+
+
+def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossParams) -> dict[str, Tensor]:
+    """Return the loss of a batch and its parts.
+
+    ``total = classes * CE + alpha * MSE + occurrence * BCE`` (FACEMORPHIC sec. 6: ``L = L_AU + lambda L_alpha``), with
+    the weights of `params`; a part without a label in the batch is 0.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Of a model.
+    batch : dict
+        See `Clips`.
+    params : LossParams
+        Weights.
+
+    Returns
+    -------
+    dict
+        ``total``, and of what has a weight ``classes``, ``alpha``, ``occurrence``: scalars.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not predict what has a weight.
+
+    Notes
+    -----
+    The paper sums squared errors over coefficients; here they are averaged, so that lambda does not depend on K (its
+    lambda is ours divided by K).
+    """
+    parts: dict[str, Tensor] = {}
+    if params.classes:
+        parts["classes"] = class_loss(prediction.logits, batch["label"], params.label_smoothing)
+    if params.alpha:
+        if prediction.alpha is None:
+            raise ConfigError(f"loss.alpha = {params.alpha:g}, but this model predicts no alpha; set loss.alpha = 0")
+        floor = params.std_floor if params.alpha_by_std else None
+        parts["alpha"] = alpha_loss(prediction.alpha, batch["alpha"], batch["alpha_std"], batch["known"], floor)
+    if params.occurrence:
+        if prediction.occurrence is None:
+            raise ConfigError(
+                f"loss.occurrence = {params.occurrence:g}, but this model predicts no occurrence; set it to 0"
+            )
+        parts["occurrence"] = occurrence_loss(prediction.occurrence, batch["occurrence"])
+    total = torch.stack([getattr(params, name) * value for name, value in parts.items()]).sum()
+    return {"total": total, **parts}
+
+
+def class_loss(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross entropy over the clips whose class is known, 0 if none is.
+
+    Parameters
+    ----------
+    logits : (B, C) tensor
+    label : (B,) int64 tensor
+        -1: unknown.
+    smoothing : float
+        Share of the target that is spread over all classes.
+    """
+    each = F.cross_entropy(logits.float(), label, ignore_index=-1, label_smoothing=smoothing, reduction="sum")
+    return each / (label >= 0).sum().clamp(min=1)
+
+
+def alpha_loss(predicted: Tensor, alpha: Tensor, std: Tensor, known: Tensor, std_floor: float | None = None) -> Tensor:
+    """Return the mean squared error over the coefficients of all frames that have labels, 0 if none has.
+
+    Parameters
+    ----------
+    predicted, alpha, std : (B, L, K) tensors
+        Prediction, labels, and standard deviations of labels; what stands in frames that are not known does not count.
+    known : (B, L) bool tensor
+        Whether the frame has a label.
+    std_floor : float, optional
+        If given, squared errors are weighed by ``1 / (std^2 + std_floor^2)``, divided by the mean weight of the batch:
+        the loss stays as large as without.
+    """
+    error = (predicted.float() - alpha)[known] ** 2
+    if std_floor is not None:
+        weight = 1 / (std[known] ** 2 + std_floor**2)
+        error = error * weight / weight.mean()
+    return error.sum() / max(error.numel(), 1)
+
+
+def occurrence_loss(logits: Tensor, occurrence: Tensor) -> Tensor:
+    """Return the mean binary cross entropy over all that was coded, 0 if nothing was.
+
+    Parameters
+    ----------
+    logits, occurrence : (B, L, A) tensors
+        Occurrence is 0 or 1, NaN where nobody said.
+    """
+    said = torch.isfinite(occurrence)
+    each = F.binary_cross_entropy_with_logits(logits.float()[said], occurrence[said], reduction="sum")
+    return each / said.sum().clamp(min=1)

@@ -1,0 +1,321 @@
+"""From a labelled run and a training file to clips and a model, with everything refused that could not work."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.event_frame_table import read_event_frame_info
+from au3dmm.io.run_folder import RunFolder
+from au3dmm.io.training_labels import TrainingLabels, read_training_labels, unit_order
+from au3dmm.models import MODELS, Network, make_model
+from au3dmm.training.checkpoints import check_labels
+from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
+from au3dmm.training.pictures import RGB, Scaling
+from au3dmm.training.rgb_frames import cached_rgb_frames
+from au3dmm.training_config import LossParams, TrainParams
+
+log = logging.getLogger(__name__)
+_NAMED = 5
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training starts from.
+
+    Attributes
+    ----------
+    params : TrainParams
+        As given.
+    loss : LossParams
+        As given, without what the model does not predict: models of coefficients are not taught coefficients.
+    labels : TrainingLabels
+        The run's.
+    classes : tuple of str
+        What videos are classified by.
+    scaling : Scaling or None
+        Of frames; None for models of coefficients.
+    train, val : Clips
+        The parts; `val` may be empty.
+    described : dict
+        What a checkpoint keeps of the labels, plain.
+    """
+
+    params: TrainParams
+    loss: LossParams
+    labels: TrainingLabels
+    classes: tuple[str, ...]
+    scaling: Scaling | None
+    train: Clips
+    val: Clips
+    described: dict[str, Any]
+
+    def make_model(self) -> Network:
+        """Make the model, with new weights.
+
+        Raises
+        ------
+        ConfigError
+            If it does not have such options, or not with these values.
+        """
+        return make_model_for(self.params, self.described, self.loss)
+
+
+def read_setup(
+    run: RunFolder,
+    params: TrainParams,
+    *,
+    cache: Path,
+    dataset: Path | None = None,
+    progress: Progress | None = None,
+    speak: bool = True,
+) -> Setup:
+    """Read labels, find frames, and cut the train and val parts into clips.
+
+    Parameters
+    ----------
+    run : RunFolder
+        The labelled run.
+    params : TrainParams
+        What to train.
+    cache : Path
+        Where RGB frames are put, if they are wanted.
+    dataset : Path, optional
+        Where the raw recordings are, for RGB frames; default: the dataset that `run` is in.
+    progress : callable, optional
+        Called with recordings decoded and recordings in all, of RGB frames.
+    speak : bool
+        Whether to warn of classes and clips that are missing.
+
+    Raises
+    ------
+    ConfigError
+        If values do not fit these labels.
+    SchemaError
+        If labels or frames are missing or damaged.
+    """
+    if params.model not in MODELS:
+        raise ConfigError(f"no model {params.model!r}; there are: {', '.join(MODELS)}")
+    frames = MODELS[params.model].INPUT == "frames"
+    labels = read_training_labels(run, occurrence=params.loss.occurrence > 0)
+    classes = class_names(labels, params)
+    of_part: dict[Part, list[int]] = {part: sessions_of(labels, part, params.data) for part in ("train", "val")}
+    if not of_part["train"]:
+        raise ConfigError(f"{run.path}: no recording of it is in train; expected some; see splits in the pipeline file")
+    used = sorted({i for part in of_part.values() for i in part})
+    sources, scaling = None, None
+    if frames:
+        sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
+    mirror = make_mirror(labels, classes) if params.augment.flip else None
+    fixed = (params.data, classes, sources, scaling)
+    train = Clips(labels, of_part["train"], *fixed, augment=params.augment, seed=params.seed, mirror=mirror)
+    val = Clips(labels, of_part["val"], *fixed)
+    described = {
+        **labels.described(),
+        "classes": list(classes),
+        "classified_by": params.data.classes,
+        "representation": None if scaling is None else scaling.described(),
+        "image_px": params.data.image_px if frames else None,
+        "n_frames": params.data.n_frames,
+        "every": params.data.every,
+        "windows": labels.metadata.get("windows"),
+        "fingerprint": labels.metadata.get("fingerprint"),
+    }
+    setup = Setup(params, _loss(params, labels, frames), labels, classes, scaling, train, val, described)
+    _check_clips(setup, speak)
+    return setup
+
+
+def read_part(
+    run: RunFolder,
+    path: Path,
+    content: Mapping[str, Any],
+    part: Part,
+    *,
+    cache: Path,
+    dataset: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Clips, Scaling | None]:
+    """Cut a part of a run into clips like those that a checkpoint was trained on, to measure its model on them.
+
+    Parameters
+    ----------
+    run : RunFolder
+        The labelled run, which may be another one than it was trained on.
+    path, content : Path, mapping
+        The checkpoint.
+    part : {"train", "val", "test"}
+        Which recordings.
+    cache, dataset, progress
+        As in `read_setup`.
+
+    Returns
+    -------
+    clips : Clips
+        Not changed at random; labels are places in the checkpoint's classes, -1 for others.
+    scaling : Scaling or None
+        Of frames; None for models of coefficients.
+
+    Raises
+    ------
+    SchemaError
+        If the labels are of another basis, number of coefficients or detector, or frames are of another kind.
+    ConfigError
+        If there is no recording in this part.
+    """
+    params, said = TrainParams.model_validate(content["config"]), content["labels"]
+    labels = read_training_labels(run, occurrence=bool(said["names_occurrence"]))
+    check_labels(path, content, labels.described())
+    used = sessions_of(labels, part, params.data)
+    if not used:
+        raise ConfigError(f"{run.path}: no recording of it is in {part}; expected some")
+    sources, scaling = None, None
+    if said["representation"] is not None:
+        sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
+        if scaling.described() != said["representation"]:
+            raise SchemaError(
+                f"{path}: trained on frames of {said['representation']}, these are {scaling.described()}; make event"
+                " frames alike"
+            )
+    return Clips(labels, used, params.data, said["classes"], sources, scaling), scaling
+
+
+def class_names(labels: TrainingLabels, params: TrainParams) -> tuple[str, ...]:
+    """Return the classes of a run's recordings, as people count, whatever part they are in."""
+    names = {classified_by(session, params.data) for session in labels.sessions}
+    found = tuple(sorted((name for name in names if name), key=unit_order))
+    if not found and params.loss.classes:
+        raise ConfigError(
+            f"{labels.run.path}: no recording says its {params.data.classes}, so there are no classes; set loss.classes"
+            " = 0 to learn coefficients alone"
+        )
+    return found
+
+
+def find_frames(
+    labels: TrainingLabels,
+    used: Sequence[int],
+    params: TrainParams,
+    cache: Path,
+    dataset: Path | None,
+    progress: Progress | None,
+) -> tuple[list[Path], Scaling]:
+    """Return, for each recording of the run, the table of its frames, and what is in these tables.
+
+    Raises
+    ------
+    SchemaError
+        If one of those that are used is missing, has another number of frames than labels, or other frames than others.
+    """
+    name = params.data.representation
+    sources = [session.event_frames(name) for session in labels.sessions]
+    missing = [i for i in used if not sources[i].is_file()]
+    if missing and params.data.modality == "events":
+        there = sorted({path.name.split(".")[1] for path in sources[missing[0]].parent.glob("event_frames.*.parquet")})
+        raise SchemaError(
+            f"{sources[missing[0]]}: no such file; {len(missing)} of {len(used)} recordings have no event frames"
+            f" {name!r} (there: {', '.join(there) or 'none'}); au3dmm run makes them, with frames.representation ="
+            f" {name!r}"
+        )
+    if params.data.modality == "rgb":
+        sources = cached_rgb_frames(labels, used, cache, dataset, progress)
+        name = RGB
+    shapes: Counter[tuple[int, ...]] = Counter()
+    for i in used:
+        info, session = read_event_frame_info(sources[i]), labels.sessions[i]
+        if info.n_frames != session.n:
+            raise SchemaError(
+                f"{sources[i]}: {info.n_frames} frames, but {session.n} labels; expected one for each: label it again"
+            )
+        shapes[info.shape] += 1
+        if i == used[0]:
+            kind = (info.shape[0], info.scale, info.zero)
+        elif (info.shape[0], info.scale, info.zero) != kind:
+            raise SchemaError(
+                f"{sources[i]}: (channels, scale, zero) are {(info.shape[0], info.scale, info.zero)}, but {kind} in"
+                f" {sources[used[0]]}; expected frames of one kind: run `au3dmm run` again over the whole dataset"
+            )
+    if len(shapes) > 1:
+        log.warning("event frames of %d sizes: %s; all are resized", len(shapes), ", ".join(map(str, shapes)))
+    return sources, Scaling(name, *kind)
+
+
+def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossParams) -> Network:
+    """Make the model that a training file and labels ask for, with new weights."""
+    options: dict[str, Any] = {"n_classes": max(1, len(described["classes"])), "n_frames": described["n_frames"]}
+    options["n_occurrence"] = len(described["names_occurrence"]) if loss.occurrence else 0
+    if described["representation"] is None:
+        options["n_alpha"] = described["k_au"]
+    else:
+        options["n_alpha"] = described["k_au"] if loss.alpha else 0
+        options |= {"channels": described["representation"]["channels"], "image_px": described["image_px"]}
+    twice = sorted(set(options) & set(params.options))
+    if twice:
+        raise ConfigError(f"options.{twice[0]}: it follows from labels and data ({options[twice[0]]}); leave it out")
+    try:
+        return make_model(params.model, **options, **params.options)
+    except ValueError as err:
+        raise ConfigError(str(err)) from err
+
+
+def _loss(params: TrainParams, labels: TrainingLabels, frames: bool) -> LossParams:
+    loss = params.loss
+    if loss.occurrence and not labels.names_occurrence:
+        raise ConfigError(
+            f"loss.occurrence = {loss.occurrence:g}, but {labels.run.annotations} has no frame_occurrence of action"
+            " units; set it to 0"
+        )
+    if frames or not loss.alpha:
+        return loss
+    if not (loss.classes or loss.occurrence):
+        raise ConfigError(f"{params.model} reads alpha and cannot be taught it; set loss.classes or loss.occurrence")
+    return loss.model_copy(update={"alpha": 0.0})
+
+
+def _check_clips(setup: Setup, speak: bool) -> None:
+    train, params = setup.train, setup.params
+    for part, clips in (("train", train), ("val", setup.val)):
+        if clips.unlabelled and speak:
+            name, first = clips.unlabelled[0]
+            log.warning(
+                "%s: %d clips have no frame with a label and are left out, the first: %s from frame %d",
+                *(part, len(clips.unlabelled), name, first),
+            )
+    if not len(train):
+        raise ConfigError(
+            f"{setup.labels.run.path}: none of the {len(train.unlabelled)} clips in train has a frame with a label;"
+            " look at report.html for why, and label again"
+        )
+    if params.optimise.patience and not len(setup.val):
+        raise ConfigError(
+            f"optimise.patience = {params.optimise.patience}, but val is empty; set it to 0, or label with"
+            " splits.val > 0"
+        )
+    _check_monitor(setup)
+    if not setup.loss.classes:
+        return
+    seen = Counter(train.label_of(i) for i in range(len(train)))
+    never = [name for i, name in enumerate(setup.classes) if not seen[i]]
+    if len(never) == len(setup.classes):
+        raise ConfigError(f"{setup.labels.run.path}: no clip in train has a class; expected some of {_some(never)}")
+    if never and speak:
+        log.warning("%d classes never occur in train and cannot be learnt: %s", len(never), _some(never))
+
+
+def _check_monitor(setup: Setup) -> None:
+    """Refuse to choose the best model by what it is not taught, or by what val does not know."""
+    monitor, val = setup.params.optimise.monitor, setup.val
+    if monitor != "loss" and not getattr(setup.loss, {"accuracy": "classes"}.get(monitor, monitor)):
+        raise ConfigError(f"optimise.monitor = {monitor!r}, which {setup.params.model} is not taught here; take 'loss'")
+    if monitor == "accuracy" and len(val) and all(val.label_of(i) < 0 for i in range(len(val))):
+        raise ConfigError("optimise.monitor = 'accuracy', but no recording in val has a class; take 'loss'")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

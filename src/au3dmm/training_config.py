@@ -1,0 +1,173 @@
+"""What changes a trained model: one frozen set of values, and the file that holds them.
+
+How training is run (device, loader processes, folders) is kept out of here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli
+from pydantic import BaseModel, Field, model_validator
+
+from au3dmm.config import Params, read_toml, validate_toml
+from au3dmm.errors import ConfigError
+
+
+class DataParams(Params):
+    """Which clips a model sees."""
+
+    modality: Literal["events", "rgb"] = Field(
+        "events",
+        description="What models of frames see: event frames, or the RGB frames nearest to them. Models of coefficients"
+        " see the labels.",
+    )
+    representation: str = Field("polarity", description="Which event frames: event_frames.<representation>.parquet.")
+    n_frames: int = Field(75, ge=1, description="Frames of a clip (the paper: 75, 2.5 s).")
+    every: int = Field(1, ge=1, description="Take every n-th event frame: a clip then spans n times as long.")
+    stride: int = Field(0, ge=0, description="Event frames between the starts of clips; 0 = as far as a clip spans.")
+    image_px: int = Field(224, ge=8, description="Side of the square that models see, px.")
+    classes: Literal["au", "task"] = Field(
+        "au", description="What videos are classified by: session.toml's au or task."
+    )
+    fold: int | None = Field(None, ge=0, description="k-fold: the fold to test on; the next is val, the others train.")
+    limit: int = Field(0, ge=0, description="Only so many recordings of each part, spread evenly; 0 = all.")
+
+    @property
+    def span(self) -> int:
+        """Event frames from the first of a clip to its last, both counted."""
+        return (self.n_frames - 1) * self.every + 1
+
+
+class AugmentParams(Params):
+    """Changes of training clips, the same for all frames of a clip."""
+
+    crop_min: float = Field(0.8, gt=0, le=1, description="Random crops have at least this share of the area.")
+    flip: float = Field(0.0, ge=0, le=1, description="Share of clips that are mirrored, with their labels.")
+    contrast: float = Field(0.0, ge=0, lt=1, description="Values are multiplied by 1 - c to 1 + c.")
+    brightness: float = Field(0.0, ge=0, lt=1, description="Values are raised by -b to b, of the whole range.")
+    event_dropout: float = Field(0.0, ge=0, lt=1, description="Up to this share of pixels loses its events.")
+
+
+class LossParams(Params):
+    """Cross entropy of the video's class + alpha * mean squared error of the coefficients + occurrence * binary."""
+
+    classes: float = Field(1.0, ge=0, description="Weight of the video's class.")
+    alpha: float = Field(1.0, ge=0, description="Weight of the coefficients, lambda in the paper (sec. 6); 0 = none.")
+    alpha_by_std: bool = Field(False, description="Weigh squared errors by 1 / (alpha_au_std^2 + std_floor^2).")
+    std_floor: float = Field(0.25, gt=0, description="alpha_by_std: so small a deviation counts as exact.")
+    occurrence: float = Field(0.0, ge=0, description="Weight of action units coded frame by frame; 0 = none.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the video's class.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not (self.classes or self.alpha or self.occurrence):
+            raise ValueError("weights classes, alpha and occurrence are all 0; expected one above")
+        return self
+
+
+class OptimiseParams(Params):
+    """How weights are found."""
+
+    optimiser: Literal["adamw", "adam", "sgd"] = Field("adamw", description="The paper: adam; its code: adamw.")
+    lr: float = Field(1e-4, gt=0, description="Largest learning rate.")
+    weight_decay: float = Field(1e-3, ge=0)
+    batch: int = Field(12, ge=1, description="Clips of a step, over all processes together.")
+    epochs: int = Field(50, ge=1, description="Times that every training clip is seen.")
+    max_steps: int = Field(0, ge=0, description="Stop after so many steps; 0 = when the epochs are over.")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="Learning rate after the warm-up.")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from 0.")
+    clip_norm: float = Field(1.0, ge=0, description="Gradients are shortened to this norm; 0 = never.")
+    precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="Of the network's arithmetic.")
+    patience: int = Field(0, ge=0, description="Stop after so many epochs without a better model; 0 = never.")
+    monitor: Literal["accuracy", "alpha", "loss"] = Field("accuracy", description="What is better: measured on val.")
+
+
+class TrainParams(Params):
+    """A training file: values, never code."""
+
+    model: str = Field("st_vit", description="Which network (au3dmm.models.MODELS).")
+    seed: int = Field(0, ge=0, lt=1 << 31, description="Of weights, order, augmentation and dropout.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The network's own options.")
+    data: DataParams = DataParams()
+    augment: AugmentParams = AugmentParams()
+    loss: LossParams = LossParams()
+    optimise: OptimiseParams = OptimiseParams()
+
+
+def load_training(path: Path | None, changes: Sequence[str] = (), model: str | None = None) -> TrainParams:
+    """Read a training file (TOML) over the defaults.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None means the defaults.
+    changes : sequence of str
+        ``key=value`` that win over the file: ``optimise.lr=1e-3``; the section may be left out where the name is in one
+        section only (``lr=1e-3``).
+    model : str, optional
+        The network, which wins over the file's.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or not TOML, or a name or value in it or in `changes` is wrong.
+    """
+    data: dict[str, Any] = {} if path is None else read_toml(path)
+    for change in changes:
+        name, value = _parsed(change)
+        section, key = _place(name)
+        if section is None:
+            data[key] = value
+        else:
+            given = data.get(section, {})
+            data[section] = {**(given if isinstance(given, dict) else {}), key: value}
+    if model is not None:
+        data["model"] = model
+    return validate_toml(TrainParams, data, path or Path("--set" if changes else "defaults"))
+
+
+def _parsed(change: str) -> tuple[str, Any]:
+    name, equals, text = change.partition("=")
+    if not equals or not name.strip():
+        raise ConfigError(f"--set {change!r}: expected key=value, such as optimise.batch=8")
+    try:
+        value = tomli.loads(f"value = {text}")["value"]
+    except tomli.TOMLDecodeError:
+        value = text.strip()  # a word without quotes
+    return name.strip(), value
+
+
+def _place(name: str) -> tuple[str | None, str]:
+    """Return the section and the key that a name in ``--set`` means.
+
+    Examples
+    --------
+    >>> _place("batch"), _place("data.every"), _place("seed"), _place("options.dim")
+    (('optimise', 'batch'), ('data', 'every'), (None, 'seed'), ('options', 'dim'))
+    """
+    fields = TrainParams.model_fields
+    sections = {
+        key: field.annotation.model_fields
+        for key, field in fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    }
+    section, dot, key = name.rpartition(".")
+    if dot:
+        if section in sections or section == "options":
+            return section, key
+        raise ConfigError(f"--set {name}: no section {section!r}; there are: {', '.join([*sections, 'options'])}")
+    if key in fields and key not in (*sections, "options"):
+        return None, key
+    having = [section for section, names in sections.items() if key in names]
+    if len(having) == 1:
+        return having[0], key
+    if having:
+        raise ConfigError(f"--set {key}: in {' and in '.join(having)}; say which: {having[0]}.{key}")
+    known = sorted({*(n for names in sections.values() for n in names), "model", "seed"})
+    close = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known names: {', '.join(known)}, options.<name>"
+    raise ConfigError(f"--set {key}: unknown name: {hint}")

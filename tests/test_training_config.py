@@ -1,0 +1,54 @@
+"""Training files: what is given wins in its order, and what is wrong is named with what was meant."""
+
+import pytest
+
+from au3dmm.errors import ConfigError
+from au3dmm.training_config import TrainParams, load_training
+
+
+def test_changes_win_over_the_file_and_the_file_over_defaults(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('model = "i3d"\n[optimise]\nlr = 0.5\nbatch = 3\n[options]\ndropout = 0.2\n')
+    params = load_training(path, ["batch=7", "options.n_features=8", "data.classes=task", "seed=4"])
+    assert (params.model, params.seed, params.optimise.lr, params.optimise.batch) == ("i3d", 4, 0.5, 7)
+    assert params.options == {"dropout": 0.2, "n_features": 8}
+    assert params.data.classes == "task"
+    assert params.data.n_frames == TrainParams().data.n_frames
+    assert load_training(path, model="st_vit").model == "st_vit"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[optimise]\nlr = 0", r"mine\.toml: optimise\.lr: input should be greater than 0, found 0"),
+        ("[optimize]\nlr = 1", r"mine\.toml: unknown name 'optimize': did you mean 'optimise'\?"),
+        ("[loss]\nclasses = 0\nalpha = 0", r"weights classes, alpha and occurrence are all 0; expected one above"),
+        ("optimise = 3", r"mine\.toml: optimise: "),
+        ("model = ", r"mine\.toml: not valid TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(tmp_path, text, says):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        load_training(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("batch", r"--set 'batch': expected key=value, such as optimise\.batch=8"),
+        ("=3", r"expected key=value"),
+        ("steps.n=3", r"--set steps\.n: no section 'steps'; there are: data, augment, loss, optimise, options"),
+        ("zzz=1", r"--set zzz: unknown name: known names: alpha, "),
+        ("optimise=1", r"--set optimise: unknown name"),
+    ],
+)
+def test_what_is_wrong_in_a_change_is_named(change, says):
+    with pytest.raises(ConfigError, match=says):
+        load_training(None, [change])
+
+
+def test_values_read_as_toml_and_words_as_they_stand():
+    params = load_training(None, ["alpha_by_std=true", "optimise.lr=2e-3", "monitor=loss", 'representation="voxel"'])
+    assert (params.loss.alpha_by_std, params.optimise.lr, params.optimise.monitor) == (True, 2e-3, "loss")
+    assert params.data.representation == "voxel"

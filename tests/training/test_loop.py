@@ -1,0 +1,342 @@
+"""The loop: it learns, stops, goes on after a kill with the same bits, and says which clips or batch were to blame."""
+
+import csv
+import itertools
+import multiprocessing
+import os
+import signal
+import socket
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from au3dmm.errors import BusyError, ConfigError, FitError, SchemaError
+from au3dmm.io.atomic import folder_lock
+from au3dmm.models import MODELS
+from au3dmm.training.checkpoints import read_checkpoint, write_checkpoint
+from au3dmm.training.optimisers import rate_factor
+from au3dmm.training.run import TrainOptions, train
+from au3dmm.training_config import OptimiseParams, load_training
+from training_run import METADATA, UNITS, Pooled, write_training_run
+
+CPU = TrainOptions(device="cpu", checkpoint_every=2, log_every=1)
+ON = TrainOptions(device="cpu", checkpoint_every=2, log_every=1, resume=True)
+BASE = ("n_frames=8", "image_px=16", "batch=3", "epochs=3", "optimise.lr=0.01", "loss.alpha=0.5", "contrast=0.2")
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    monkeypatch.setitem(MODELS, "pooled", Pooled)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_training_run(tmp_path_factory.mktemp("run"), people=3, n=12, coded=True)
+
+
+def params(*changes, model="pooled"):
+    return load_training(None, [*BASE, *changes], model)
+
+
+def rows(out):
+    with (out / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def in_a_process(target, *args):
+    """Run `target` in a copy of this process, and return its exit code."""
+    process = multiprocessing.get_context("fork").Process(target=target, args=args)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def weights(path):
+    content = read_checkpoint(path)
+    optimizer = [value for state in content["optimizer"]["state"].values() for value in state.values()]
+    return [*content["state_dict"].values(), *optimizer], content
+
+
+def test_a_model_learns_what_was_planted_and_its_best_is_kept(run, tmp_path):
+    result = train(run, params("epochs=8", "monitor=loss", "options.dropout=0.0"), tmp_path / "m", CPU)
+    val = result.position.best_measures
+    assert val["accuracy"] == 1.0
+    assert val["alpha"] < 0.4  # 0.5 without having learnt anything
+    assert (result.clips_train, result.clips_val, result.classes) == (16, 8, 4)
+    last, best = (read_checkpoint(tmp_path / "m" / name) for name in ("last.pt", "best.pt"))
+    assert last["progress"]["step"] == result.total == 8 * 6
+    assert best["metrics"]["loss"] == pytest.approx(
+        min(float(r["loss"]) for r in rows(tmp_path / "m") if r["part"] == "val")
+    )
+    assert last["labels"]["classes"] == list(UNITS)
+    assert last["labels"]["basis"] == METADATA["basis"]["file_hash"]
+    assert last["labels"]["representation"] == {"name": "polarity", "channels": 1, "scale": 1 / 128, "zero": 128.0}
+
+
+def test_a_killed_training_that_goes_on_ends_with_the_same_bits(run, tmp_path):
+    def killed_at(step):
+        def watch(event):
+            if event["event"] == "progress" and event["done"] == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        train(run, params(), tmp_path / "killed", ON, watch)
+
+    train(run, params(), tmp_path / "whole", CPU)
+    for step in (3, 6, 11):  # in the middle of an epoch, after its last step, after a checkpoint
+        assert in_a_process(killed_at, step) == -signal.SIGKILL
+    result = train(run, params(), tmp_path / "killed", ON)
+    assert result.position.step == 18
+    (whole, said), (killed, again) = weights(tmp_path / "whole" / "last.pt"), weights(tmp_path / "killed" / "last.pt")
+    assert len(whole) > 12
+    assert all(torch.equal(a, b) for a, b in zip(whole, killed, strict=True))
+    assert said["progress"] == again["progress"]
+    for name in ("log.csv", "last.pt", "best.pt"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_more_epochs_later_are_as_good_as_all_at_once(run, tmp_path):
+    train(run, params("epochs=2"), tmp_path / "m", CPU)
+    assert train(run, params("epochs=2"), tmp_path / "m", ON).state == "up to date"
+    assert train(run, params("epochs=3"), tmp_path / "m", ON).state == "ran"
+    train(run, params("epochs=3"), tmp_path / "whole", CPU)
+    for a, b in zip(weights(tmp_path / "m" / "last.pt")[0], weights(tmp_path / "whole" / "last.pt")[0], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_training_stops_when_nothing_gets_better(run, tmp_path):
+    result = train(run, params("epochs=50", "patience=2", "optimise.lr=1e-9"), tmp_path / "m", CPU)
+    assert result.position.finished == "no better model for 2 epochs"
+    assert result.position.epoch < 50
+    assert result.position.epoch - 1 == result.position.best_epoch + 2
+
+
+def test_max_steps_ends_in_the_middle_of_an_epoch(run, tmp_path):
+    result = train(run, params("max_steps=4"), tmp_path / "m", CPU)
+    assert (result.position.step, result.position.epoch, result.position.batch) == (4, 0, 4)
+    train(run, params("max_steps=9"), tmp_path / "m", ON)
+    train(run, params("max_steps=9"), tmp_path / "whole", CPU)
+    for a, b in zip(weights(tmp_path / "m" / "last.pt")[0], weights(tmp_path / "whole" / "last.pt")[0], strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "change", ["precision=bf16", "optimiser=sgd", "schedule=cosine", "alpha_by_std=true", "flip=0.5"]
+)
+def test_every_way_of_learning_takes_finite_steps(run, tmp_path, change):
+    train(run, params(change, "max_steps=3", "warmup_steps=2"), tmp_path / "m", CPU)
+    assert all(torch.isfinite(value).all() for value in weights(tmp_path / "m" / "last.pt")[0])
+    assert [float(row["lr"]) for row in rows(tmp_path / "m") if row["part"] == "train"][:2] == pytest.approx(
+        [0.005, 0.01]
+    )
+
+
+def test_units_coded_in_frames_are_learnt_where_they_were_coded(run, tmp_path):
+    out = tmp_path / "m"
+    train(run, params("loss.occurrence=1", "loss.classes=0", "loss.alpha=0", "monitor=loss", "max_steps=3"), out, CPU)
+    logged = [row for row in rows(out) if row["part"] == "train"]
+    assert all(float(row["occurrence"]) > 0 and not row["alpha"] and not row["classes"] for row in logged)
+    assert read_checkpoint(out / "last.pt")["model"]["options"]["n_occurrence"] == 4
+
+
+def test_models_of_coefficients_learn_classes_alone(run, tmp_path):
+    small = ("options.hidden=8", "epochs=6", "optimise.lr=0.05")
+    result = train(run, params(*small, model="alpha_lstm"), tmp_path / "m", CPU)
+    assert result.position.best_measures["accuracy"] == 1.0
+    assert "alpha" not in result.position.best_measures
+    assert read_checkpoint(tmp_path / "m" / "last.pt")["labels"]["representation"] is None
+
+
+def test_nan_stops_with_the_clip_named_and_the_last_good_weights_kept(run, tmp_path):
+    train(run, params("max_steps=2"), tmp_path / "m", CPU)
+    before = (tmp_path / "m" / "last.pt").read_bytes()
+    MODELS["pooled"] = type(
+        "Broken", (Pooled,), {"forward": lambda self, x, padding=None: nan_in_second(self, x, padding)}
+    )
+    with pytest.raises(FitError, match=r"step 3: the loss is not finite, in clips S\d_AU\d+ from frame \d; .*last\.pt"):
+        train(run, params("max_steps=9"), tmp_path / "m", ON)
+    assert (tmp_path / "m" / "last.pt").read_bytes() == before
+
+
+def nan_in_second(model, x, padding):
+    answer = Pooled.forward(model, x, padding)
+    return answer._replace(logits=torch.where(torch.arange(len(x))[:, None] == 1, torch.nan, answer.logits))
+
+
+def test_a_gradient_that_is_not_finite_does_no_harm(run, tmp_path, monkeypatch):
+    train(run, params("max_steps=2"), tmp_path / "m", CPU)
+    before = (tmp_path / "m" / "last.pt").read_bytes()
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *_: torch.tensor(torch.inf))
+    with pytest.raises(FitError, match=r"step 3: the gradient is not finite"):
+        train(run, params("max_steps=9"), tmp_path / "m", ON)
+    assert (tmp_path / "m" / "last.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("most", "says"),
+    [(3, r"batch of 8 clips does not fit .* cpu; 2 would: --set optimise\.batch=2"), (0, "nor does one clip")],
+)
+def test_when_memory_runs_out_the_batch_that_fits_is_named(run, tmp_path, most, says):
+    def forward(self, x, padding=None):
+        if len(x) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return Pooled.forward(self, x, padding)
+
+    MODELS["pooled"] = type("Large", (Pooled,), {"forward": forward})
+    with pytest.raises(FitError, match=says):
+        train(run, params("batch=8"), tmp_path / "m", CPU)
+
+
+def test_another_error_is_no_lack_of_memory(run, tmp_path):
+    def forward(self, x, padding=None):
+        raise RuntimeError("shapes do not fit")
+
+    MODELS["pooled"] = type("Wrong", (Pooled,), {"forward": forward})
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        train(run, params(), tmp_path / "m", CPU)
+
+
+def test_a_training_is_not_overwritten_nor_gone_on_with_when_something_else_is_wanted(run, tmp_path):
+    out = tmp_path / "m"
+    train(run, params("max_steps=2"), out, CPU)
+    with pytest.raises(
+        ConfigError, match=r"has a training already; --resume goes on with it, --out DIR begins another"
+    ):
+        train(run, params(), out, CPU)
+    with pytest.raises(ConfigError, match=r"last\.pt: begun with optimise\.lr = 0\.01, now 0\.02; keep it, or begin"):
+        train(run, params("optimise.lr=0.02"), out, ON)
+    with pytest.raises(ConfigError, match=r"begun with seed = 0, now 1"):
+        train(run, params("seed=1"), out, ON)
+    with pytest.raises(SchemaError, match=r"last\.pt: checkpoint of pooled, expected one of alpha_lstm"):
+        train(run, params("options.hidden=8", model="alpha_lstm"), out, ON)
+    with pytest.raises(SchemaError, match=r"checkpoint of pooled with n_frames = 8, expected 7"):
+        train(run, params("n_frames=7"), out, ON)
+
+
+def test_a_checkpoint_of_other_labels_is_refused(run, tmp_path):
+    out = tmp_path / "m"
+    train(run, params("max_steps=2"), out, CPU)
+    basis = {**METADATA, "basis": {**METADATA["basis"], "file_hash": "sha256:other"}}
+    other = write_training_run(tmp_path / "other", people=3, n=12, metadata=basis)
+    with pytest.raises(
+        SchemaError, match=r"trained on labels with basis sha256:a+; these have sha256:other; it cannot be"
+    ):
+        train(other, params(), out, ON)
+    content = read_checkpoint(out / "last.pt")
+    content["labels"]["classes"] = ["AU1"]
+    write_checkpoint(out / "last.pt", content)
+    with pytest.raises(SchemaError, match=r"trained for 1 classes \(AU1\); these labels have AU1, AU2, AU51, AU52"):
+        train(run, params(), out, ON)
+
+
+def test_labels_that_have_changed_since_are_not_gone_on_with(run, tmp_path):
+    train(run, params("max_steps=2"), tmp_path / "m", CPU)
+    other = write_training_run(tmp_path / "other", people=3, n=12, metadata={**METADATA, "fingerprint": "f" * 64})
+    with pytest.raises(SchemaError, match=r"last\.pt: the labels have changed since it was written; train anew"):
+        train(other, params("max_steps=4"), tmp_path / "m", ON)
+
+
+def test_what_a_loader_meets_is_told_in_one_line(tmp_path):
+    run = write_training_run(tmp_path, people=3, n=12)
+    table = run.session("S1_AU2") / "event_frames.polarity.parquet"
+    data = bytearray(table.read_bytes())
+    at = pq.read_metadata(table).row_group(0).column(6).data_page_offset
+    data[at : at + 40] = bytes(40)  # the pixels; what the file says of itself is at its end
+    table.write_bytes(data)
+    options = TrainOptions(device="cpu", workers=1)
+    with pytest.raises(
+        SchemaError, match=r"^[^\n]*S1_AU2/event_frames\.polarity\.parquet: cannot be read as Parquet: [^\n]*$"
+    ):
+        train(run, params(), tmp_path / "m", options)
+
+
+def test_damaged_checkpoints_are_refused_in_one_line(run, tmp_path):
+    out = tmp_path / "m"
+    train(run, params("max_steps=2"), out, CPU)
+    whole = (out / "last.pt").read_bytes()
+    for data in (whole[: len(whole) // 2], b"", b"no checkpoint at all", os.urandom(4096)):
+        (out / "last.pt").write_bytes(data)
+        with pytest.raises(SchemaError, match=r"last\.pt: not a checkpoint, or cut short: [^\n]*$"):
+            train(run, params(), out, ON)
+    torch.save({"state_dict": {}}, out / "last.pt")
+    with pytest.raises(SchemaError, match=r"not a checkpoint of au3dmm train: no format_version, model, progress"):
+        train(run, params(), out, ON)
+
+
+def test_weights_of_another_task_are_taken_where_they_fit(run, tmp_path, caplog):
+    train(run, params("max_steps=2"), tmp_path / "a", CPU)
+    few = write_training_run(tmp_path / "few", people=3, n=12)
+    options = TrainOptions(device="cpu", init=tmp_path / "a" / "last.pt")
+    train(few, params("loss.alpha=0", "max_steps=1", "optimise.lr=1e-12"), tmp_path / "b", options)
+    a, b = (read_checkpoint(tmp_path / name / "last.pt")["state_dict"] for name in "ab")
+    assert torch.allclose(a["features.0.weight"], b["features.0.weight"], atol=1e-9)
+    assert "regress.weight" not in b
+    with pytest.raises(SchemaError, match=r"checkpoint of pooled, expected one of alpha_lstm"):
+        train(run, params(model="alpha_lstm"), tmp_path / "c", options)
+    with pytest.raises(ConfigError, match=r"--trunk x\.pt: pooled has no trunk with published weights"):
+        train(run, params(), tmp_path / "d", TrainOptions(device="cpu", trunk="x.pt"))
+
+
+def test_two_trainings_in_one_folder_are_kept_apart(run, tmp_path):
+    with folder_lock(tmp_path / "m"), pytest.raises(BusyError, match="another au3dmm is working on it"):
+        train(run, params(), tmp_path / "m", CPU)
+
+
+def test_two_processes_learn_what_one_does(run, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def work(rank):
+        os.environ.update(
+            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+        )
+        train(run, params(*two), tmp_path / "two", CPU)
+
+    two = ("batch=4", "options.dropout=0.0", "max_steps=4", "optimiser=sgd")
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=work, args=(rank,)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    train(run, params(*two), tmp_path / "one", CPU)
+    a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in ("one", "two"))
+    # losses of alpha are means over the frames that are known, which are as many in all of these clips but for one
+    for name, value in a["state_dict"].items():
+        torch.testing.assert_close(b["state_dict"][name], value, atol=2e-4, rtol=1e-2)
+    assert b["progress"]["measures"]["loss"] == pytest.approx(a["progress"]["measures"]["loss"], rel=1e-3)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(run, tmp_path, monkeypatch):
+    from au3dmm.training import loop
+    from au3dmm.training.processes import Processes
+    from au3dmm.training.setup import read_setup
+
+    setup = read_setup(run, params(), cache=tmp_path)
+    with pytest.raises(ConfigError, match=r"optimise\.batch = 3 cannot be shared by 2 processes alike"):
+        loop.Loop(
+            setup.make_model(),
+            setup.train,
+            setup.val,
+            params(),
+            setup.loss,
+            setup.scaling,
+            Processes(0, 2, torch.device("cpu")),
+        )
+    with pytest.raises(ConfigError, match=r"'fp16' needs CUDA, not cpu"):
+        train(run, params("precision=fp16"), tmp_path / "m", CPU)
+    with pytest.raises(ConfigError, match=r"--device tpu: "):
+        train(run, params(), tmp_path / "m", TrainOptions(device="tpu"))
+
+
+def test_the_rate_rises_stays_or_falls_to_nothing():
+    cosine = OptimiseParams(schedule="cosine", warmup_steps=10)
+    factors = [rate_factor(step, 110, cosine) for step in range(111)]
+    assert factors[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert max(factors) == 1
+    assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
+    assert factors[60] == pytest.approx(0.5)
+    assert factors[110] == pytest.approx(0, abs=1e-12)
+    assert rate_factor(10**6, 10, OptimiseParams()) == 1
