@@ -98,6 +98,44 @@ class TrainParams(Params):
     optimise: OptimiseParams = OptimiseParams()
 
 
+Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained"]
+
+
+class RunParams(Params):
+    """One row of the table."""
+
+    name: str = Field(description="What the row is called.")
+    model: str = Field(description="Which network.")
+    values: dict[str, Any] = Field(default_factory=dict, description="Sections of a training file, over `base`.")
+    init: str | None = Field(None, description="Name of an earlier run whose weights it starts from.")
+    pipeline: str | None = Field(None, description="Which run of the dataset; None = the one that --labels means.")
+    paper: dict[Metric, float] = Field(default_factory=dict, description="What the paper reports.")
+
+
+class ExperimentParams(Params):
+    """An experiment file: values, never code."""
+
+    title: str
+    source: str = Field("", description="Where the paper has it.")
+    note: str = Field("", description="What to know of it, printed below the table.")
+    split: Literal["val", "test"] = "test"
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    metrics: tuple[Metric, ...] = Field(("top1", "top3", "top5"), min_length=1)
+    base: dict[str, Any] = Field(default_factory=dict, description="Sections of a training file, for all runs.")
+    reduced: dict[str, Any] = Field(default_factory=dict, description="Over everything, with --reduced.")
+    runs: tuple[RunParams, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [run.name for run in self.runs]
+        if len({name.lower() for name in names}) < len(names):
+            raise ValueError("two runs have the same name")
+        for i, run in enumerate(self.runs):
+            if run.init is not None and run.init not in names[:i]:
+                raise ValueError(f"run {run.name!r} begins with {run.init!r}, which is no run before it")
+        return self
+
+
 def load_training(path: Path | None, changes: Sequence[str] = (), model: str | None = None) -> TrainParams:
     """Read a training file (TOML) over the defaults.
 

@@ -7,6 +7,7 @@ import click
 from au3dmm import __version__
 from au3dmm.cli.assets import assets
 from au3dmm.cli.doctor import doctor
+from au3dmm.cli.evaluate import evaluate
 from au3dmm.cli.events import events
 from au3dmm.cli.export import export
 from au3dmm.cli.fit_bases import fit_bases
@@ -51,6 +52,7 @@ for _command in (
     export,
     forget,
     train,
+    evaluate,
     inspect,
     events,
     fit_bases,

@@ -18,7 +18,7 @@ WORDS = {
     "alpha_rmse": "rms error of a coefficient, std",
     "alpha_explained": "variance of alpha explained",
 }
-_PERCENT = {"top1", "top3", "top5", "macro_f1"}
+PERCENT = {"top1", "top3", "top5", "macro_f1"}
 
 
 def overall_markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
@@ -38,8 +38,8 @@ def overall_markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [["videos (subjects)", *(f"{s['n_videos']} ({s['n_subjects']})" for s in summaries.values())]]
     for key, word in WORDS.items():
         if any(key in s["overall"] for s in summaries.values()):
-            name = f"{word}, %" if key in _PERCENT else word
-            rows.append([name, *(_interval(s["overall"].get(key), key in _PERCENT) for s in summaries.values())])
+            name = f"{word}, %" if key in PERCENT else word
+            rows.append([name, *(_interval(s["overall"].get(key), key in PERCENT) for s in summaries.values())])
         if key == "top1" and any("chance" in s for s in summaries.values()):
             rows.append(["always the most frequent class, %", *(_percent(s.get("chance")) for s in summaries.values())])
     return markdown(["", *summaries], rows)

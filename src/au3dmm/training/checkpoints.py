@@ -14,7 +14,7 @@ from torch import nn
 
 from au3dmm.errors import SchemaError, os_reason
 from au3dmm.io.atomic import atomic_path
-from au3dmm.models import make_model
+from au3dmm.models import Network, make_model
 
 FORMAT_VERSION = 1
 _KEYS = ("format_version", "model", "state_dict", "progress", "config", "labels")
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def model_of(path: Path, content: Mapping[str, Any]) -> nn.Module:
+def model_of(path: Path, content: Mapping[str, Any]) -> Network:
     """Make the model of a checkpoint, with its weights.
 
     Raises

@@ -150,6 +150,8 @@ class Clips(Dataset[Item]):
 
     Attributes
     ----------
+    labels : TrainingLabels
+        As given.
     places : list of (int, int, int)
         Of each clip: its recording, first frame, and number of frames.
     unlabelled : list of (str, int)
@@ -169,7 +171,7 @@ class Clips(Dataset[Item]):
         seed: int = 0,
         mirror: Mirror | None = None,
     ) -> None:
-        self._labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
+        self.labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
         self._augment, self._seed, self._mirror = augment, seed, mirror
         place = {name: i for i, name in enumerate(classes)}
         self._class = [place.get(str(classified_by(s, data)), -1) for s in labels.sessions]
@@ -192,12 +194,12 @@ class Clips(Dataset[Item]):
 
     def session_of(self, number: int) -> str:
         """Return the recording of a clip."""
-        return self._labels.sessions[self.places[number][0]].session_id
+        return self.labels.sessions[self.places[number][0]].session_id
 
     def __getitem__(self, draw: Draw) -> Item:
         epoch, number = draw
         i, first, count = self.places[number]
-        session = self._labels.sessions[i]
+        session = self.labels.sessions[i]
         change = Change() if self._augment is None else draw_change(self._augment, self._seed, epoch, number)
         item = self._labelled(session, first, count, change.flip)
         label = self._class[i]
@@ -221,7 +223,7 @@ class Clips(Dataset[Item]):
         return slice(start, start + (count - 1) * self._data.every + 1, self._data.every)
 
     def _labelled(self, session: TrainingSession, first: int, count: int, flip: bool) -> Item:
-        labels, rows = self._labels, self._rows(session, first, count)
+        labels, rows = self.labels, self._rows(session, first, count)
         alpha, std, said = labels.alpha[rows], labels.alpha_std[rows], labels.occurrence[rows]
         if flip:
             assert self._mirror is not None, "who flips has a mirror"

@@ -51,6 +51,8 @@ class TrainOptions:
         Checkpoint of the same network to take weights from, where shapes agree.
     trunk : Path or None
         Published weights of the network's trunk.
+    cache : Path or None
+        Where decoded RGB frames are, or go; None = see `train`.
     """
 
     device: str = "auto"
@@ -61,6 +63,7 @@ class TrainOptions:
     dataset: Path | None = None
     init: Path | None = None
     trunk: Path | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ def train(
     """
     options = options or TrainOptions()
     # what may be deleted at any time, and is when a person is forgotten; elsewhere it stays together
-    cache = run.state / "rgb" if out is None else out / "cache" / "rgb"
+    cache = options.cache or (run.state / "rgb" if out is None else out / "cache" / "rgb")
     out = out or default_training_folder(run, params)
     event = on_event or (lambda _: None)
     began = time.monotonic()

@@ -1,0 +1,132 @@
+"""`au3dmm evaluate`: how good a trained model is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from au3dmm.cli.output import aligned, counted, number, print_json, say
+from au3dmm.cli.progress import Mode, logging_to, make_reporter
+from au3dmm.evaluation.tables import PERCENT, WORDS
+
+
+@click.command("evaluate", short_help="Say how good a trained model is.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="best.pt of au3dmm train.")
+@click.option("--labels", type=click.Path(path_type=Path), required=True, help="Labelled dataset, or folder of a run.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Default: evaluation/<split> beside the checkpoint.")
+@click.option("--pipeline", help="Which run of the dataset, if it has several.")
+@click.option("--dataset", type=click.Path(path_type=Path), help="Where the videos are, for modality = rgb.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load clips.")
+@click.option("--batch", type=click.IntRange(min=0), default=0, help="Clips at a time; default: as in training.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampled subjects.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: bars on a terminal, lines in a pipe.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
+@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+def evaluate(
+    checkpoint: Path,
+    labels: Path,
+    split: str,
+    out: Path | None,
+    pipeline: str | None,
+    dataset: Path | None,
+    device: str,
+    workers: int,
+    batch: int,
+    seed: int,
+    progress: Mode,
+    as_json: bool,
+    verbose: int,
+) -> None:
+    """Say how good a trained model is: accuracy, F1, confusion, errors of coefficients, with 95 % intervals.
+
+    Subjects are resampled for the intervals, since videos of one person are alike. Writes metrics.json, metrics.md,
+    predictions.csv, classes.csv, confusion.csv and confusion.png.
+
+    \b
+    au3dmm evaluate --checkpoint DIR/best.pt --labels DATASET
+    """  # noqa: D301
+    from au3dmm.io.runs import one_run
+    from au3dmm.training.evaluating import evaluate as ask
+    from au3dmm.training.evaluation_files import write_evaluation
+
+    run = one_run(labels, pipeline)
+    folder = out or checkpoint.parent / "evaluation" / split
+    reporter = make_reporter(progress)
+    with reporter, logging_to(reporter, verbose):
+        reporter({"event": "start", "stage": "evaluate"})
+        outcome, trained = ask(
+            checkpoint,
+            run,
+            split,  # type: ignore[arg-type]
+            device=device,
+            workers=workers,
+            batch=batch,
+            dataset=dataset,
+            progress=lambda done, total: reporter(
+                {"event": "progress", "stage": "evaluate", "done": done, "total": total}
+            ),
+        )
+        found = write_evaluation(folder, checkpoint, run, split, outcome, trained, seed=seed)
+        _draw(folder, found)
+    if as_json:
+        print_json({"out": str(folder), **found})
+    else:
+        say(summary(found, folder))
+
+
+def _draw(folder: Path, found: Mapping[str, Any]) -> None:
+    """Draw the confusion of classes, those of one part of the face side by side."""
+    import numpy as np
+
+    from au3dmm.evaluation.classification import GROUPS
+    from au3dmm.io.atomic import write_bytes
+    from au3dmm.report.confusion_picture import draw_confusion
+    from au3dmm.training.evaluation_files import grouped_order
+
+    if "confusion" not in found:
+        return
+    table, classes = grouped_order(found)
+    title = f"{found['model']}, {found['split']}: {_people(found)}, accuracy {_value(found, 'top1')} (% of each row)"
+    write_bytes(folder / "confusion.png", draw_confusion(np.array(table), classes, title, GROUPS))
+
+
+def _people(found: Mapping[str, Any]) -> str:
+    return f"{counted(found['n_videos'], 'recording')} of {counted(found['n_subjects'], 'subject')}"
+
+
+def _value(found: Mapping[str, Any], key: str) -> str:
+    x = found["overall"][key]
+    return f"{100 * x['value']:.1f} %" if key in PERCENT else number(x["value"], 3)
+
+
+def summary(found: Mapping[str, Any], folder: Path) -> str:
+    """Return what a person wants to know of an evaluation."""
+    rows = []
+    for key, word in WORDS.items():
+        x = found["overall"].get(key)
+        if x is None or x["value"] is None:
+            continue
+        ends = ""
+        if x["low"] is not None:
+            scale, digits = (100.0, ".1f") if key in PERCENT else (1.0, ".3g")
+            ends = f"{scale * x['low']:{digits}} to {scale * x['high']:{digits}}"
+        if key == "top1":
+            ends += f"   (always the most frequent class: {100 * found['chance']:.1f} %)"
+        rows.append((word, _value(found, key), ends))
+    worst = sorted((c["recall"], c["name"]) for c in found.get("classes", ()) if c["recall"] is not None)[:5]
+    title = f"{found['model']} on {found['split']}: {_people(found)}, {counted(found['steps'], 'step')} of training"
+    text = f"{title}\n{aligned(rows)}"
+    if worst:
+        text += "\n\nfound least\n" + aligned([(name, f"{100 * recall:.0f} %") for recall, name in worst])
+    return f"{text}\n\nfiles\n{aligned([('tables', str(folder / 'metrics.md'))])}"

@@ -1,0 +1,225 @@
+"""Experiments: several trainings and evaluations that make one table, from a file that names them all."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from au3dmm.config import read_toml, validate_toml
+from au3dmm.errors import ConfigError
+from au3dmm.evaluation.tables import markdown
+from au3dmm.io.assets import asset_path
+from au3dmm.io.atomic import write_bytes, write_json
+from au3dmm.io.run_folder import RunFolder
+from au3dmm.training.evaluating import evaluate
+from au3dmm.training.evaluation_files import write_evaluation
+from au3dmm.training.loop import BEST, LAST
+from au3dmm.training.run import TrainOptions, train
+from au3dmm.training_config import ExperimentParams, RunParams, TrainParams
+
+Event = Callable[[Mapping[str, Any]], None]
+_WORDS = {
+    "top1": "accuracy, %",
+    "top3": "top 3, %",
+    "top5": "top 5, %",
+    "macro_f1": "F1, %",
+    "alpha_mse": "alpha, squared error",
+    "alpha_rmse": "alpha, rms error",
+    "alpha_explained": "alpha explained",
+}
+_PERCENT = ("top1", "top3", "top5", "macro_f1")
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What came out.
+
+    Attributes
+    ----------
+    out : Path
+        The folder: ``table.md``, ``results.json``, and a folder per run and seed.
+    table : str
+        Markdown.
+    results : list of dict
+        Per run and seed: name, seed, and what `write_evaluation` returned.
+    """
+
+    out: Path
+    table: str
+    results: list[dict[str, Any]]
+
+
+def training_params(params: ExperimentParams, run: RunParams, seed: int, reduced: bool) -> TrainParams:
+    """Return the values of one training: the model's shipped file, base, the run's, and those of --reduced.
+
+    Raises
+    ------
+    ConfigError
+        If a name or value is wrong.
+    """
+    shipped = asset_path("pipelines/label.toml").with_name(f"train_{run.model}.toml")
+    values: dict[str, Any] = read_toml(shipped) if shipped.is_file() else {}
+    for over in (params.base, run.values, params.reduced if reduced else {}):
+        values = _merged(values, over)
+    return validate_toml(TrainParams, {**values, "model": run.model, "seed": seed}, Path(params.title))
+
+
+def read_experiment(path: Path) -> ExperimentParams:
+    """Read an experiment file.
+
+    Raises
+    ------
+    ConfigError
+        If it is missing, not TOML, or a name or value in it is wrong; all trainings are tried, in both forms.
+    """
+    params = validate_toml(ExperimentParams, read_toml(path), path)
+    for run in params.runs:
+        for reduced in (False, True):
+            try:
+                training_params(params, run, params.seeds[0], reduced)
+            except ConfigError as err:
+                raise ConfigError(f"{path}: run {run.name!r}: {err}") from err
+    return params
+
+
+def run_experiment(
+    params: ExperimentParams,
+    runs: Callable[[str | None], RunFolder],
+    out: Path,
+    *,
+    reduced: bool = False,
+    seeds: Sequence[int] = (),
+    options: TrainOptions | None = None,
+    on_event: Event | None = None,
+) -> ExperimentResult:
+    """Train and evaluate all runs with all seeds, and put a table together; what is there already is kept.
+
+    Parameters
+    ----------
+    params : ExperimentParams
+        What to do.
+    runs : callable
+        Returns the labelled run of a pipeline's name, or of None.
+    out : Path
+        Folder to write.
+    reduced : bool
+        The small form, for a CPU.
+    seeds : sequence of int
+        Instead of the file's.
+    options : TrainOptions, optional
+        How trainings are run.
+    on_event : callable, optional
+        Told of what `train` tells, and ``{"event": "run", "name", "seed"}`` before each.
+    """
+    options = options or TrainOptions()
+    tell = on_event or (lambda _: None)
+    given = tuple(seeds) or params.seeds
+    results: list[dict[str, Any]] = []
+    for run in params.runs:
+        for seed in given:
+            tell({"event": "run", "stage": "experiment", "name": run.name, "seed": seed})
+            results.append(_run(params, run, seed, runs(run.pipeline), out, reduced, options, tell))
+    table = results_table(params, results, reduced)
+    write_json(out / "results.json", {"title": params.title, "reduced": reduced, "results": results})
+    write_bytes(out / "table.md", table.encode())
+    return ExperimentResult(out, table, results)
+
+
+def _run(
+    params: ExperimentParams,
+    run: RunParams,
+    seed: int,
+    labels: RunFolder,
+    out: Path,
+    reduced: bool,
+    options: TrainOptions,
+    tell: Event,
+) -> dict[str, Any]:
+    folder = out / _slug(run.name) / f"seed{seed}"
+    init = None if run.init is None else _checkpoint(out / _slug(run.init) / f"seed{seed}")
+    values = training_params(params, run, seed, reduced)
+    cache = out / "cache" / "rgb"
+    how = TrainOptions(**{**vars(options), "resume": True, "init": init, "cache": cache})
+    trained = train(labels, values, folder, how, tell)
+    checkpoint = _checkpoint(folder)
+    outcome, model = evaluate(
+        checkpoint,
+        labels,
+        params.split,
+        device=options.device,
+        workers=options.workers,
+        cache=cache,
+        dataset=options.dataset,
+    )
+    found = write_evaluation(folder / params.split, checkpoint, labels, params.split, outcome, model)
+    kept: dict[str, Any] = {key: found[key] for key in ("n_videos", "n_subjects", "chance", "overall") if key in found}
+    return {"name": run.name, "seed": seed, "n_parameters": trained.n_parameters, "steps": found["steps"], **kept}
+
+
+def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]], reduced: bool) -> str:
+    """Return the table: a row per run, mean and standard deviation over seeds, the paper's numbers beside them."""
+    head = [""]
+    for metric in params.metrics:
+        head.append(_WORDS[metric])
+        if any(metric in run.paper for run in params.runs):
+            head.append("paper")
+    rows = []
+    for run in params.runs:
+        mine = [r for r in results if r["name"] == run.name]
+        row = [run.name]
+        for metric in params.metrics:
+            values = [x for r in mine if (x := r["overall"].get(metric, {}).get("value")) is not None]
+            row.append(_mean(values, 100.0 if metric in _PERCENT else 1.0))
+            if any(metric in other.paper for other in params.runs):
+                row.append(f"{run.paper[metric]:g}" if metric in run.paper else "")
+        rows.append(row)
+    one = results[0]
+    seeds = sorted({int(r["seed"]) for r in results})
+    chance = f", always the most frequent class {100 * one['chance']:.1f} %" if "chance" in one else ""
+    form = "reduced form" if reduced else "full form"
+    about = f"{one['n_videos']} recordings of {one['n_subjects']} subjects ({params.split}){chance}"
+    lines = [f"# {params.title}", "", f"{form}; {about}; seeds {', '.join(map(str, seeds))}.", ""]
+    return "\n".join(lines) + "\n" + markdown(head, rows) + (f"\n{params.note}\n" if params.note else "")
+
+
+def _mean(values: Sequence[float], scale: float) -> str:
+    if not values:
+        return ""
+    digits = 1 if scale == 100.0 else 3
+    mean = f"{scale * statistics.fmean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} +- {scale * statistics.stdev(values):.{digits}f}"
+
+
+def _checkpoint(folder: Path) -> Path:
+    best = folder / BEST
+    return best if best.is_file() else folder / LAST
+
+
+def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with others over them, section by section.
+
+    Examples
+    --------
+    >>> _merged({"data": {"n_frames": 75, "every": 1}}, {"data": {"every": 2}, "model": "i3d"})
+    {'data': {'n_frames': 75, 'every': 2}, 'model': 'i3d'}
+    """
+    merged = dict(values)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _slug(name: str) -> str:
+    """Return a name that folders may have.
+
+    Examples
+    --------
+    >>> _slug("ResNet18+LSTM, events")
+    'resnet18-lstm-events'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"

@@ -1,0 +1,52 @@
+"""`au3dmm evaluate` as a user types it."""
+
+import json
+
+import pytest
+
+from training_run import write_training_run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=8)
+
+
+@pytest.fixture
+def checkpoint(au3dmm, run, tmp_path):
+    small = [x for pair in ("n_frames=8", "options.hidden=8", "epochs=3", "lr=0.05") for x in ("--set", pair)]
+    where = ("--labels", run.path, "--out", tmp_path / "m", "--device", "cpu", "--workers", "0")
+    assert au3dmm("train", *where, "--model", "alpha_lstm", *small).code == 0
+    return tmp_path / "m" / "best.pt"
+
+
+def test_numbers_tables_and_a_picture_come_out(au3dmm, run, checkpoint):
+    answer = au3dmm("evaluate", "--checkpoint", checkpoint, "--labels", run.path, "--split", "val", "--device", "cpu")
+    assert answer.code == 0, answer.err
+    assert "alpha_lstm on val: 4 recordings of 1 subject" in answer.out
+    assert "always the most frequent class: 25.0 %" in answer.out
+    folder = checkpoint.parent / "evaluation" / "val"
+    names = {"metrics.json", "metrics.md", "predictions.csv", "classes.csv", "confusion.csv", "confusion.png"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert (folder / "confusion.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_is_what_was_written(au3dmm, run, checkpoint, tmp_path):
+    where = ("--checkpoint", checkpoint, "--labels", run.path, "--split", "train", "--out", tmp_path / "e")
+    answer = au3dmm("evaluate", *where, "--device", "cpu", "--json")
+    said = json.loads(answer.out)
+    written = json.loads((tmp_path / "e" / "metrics.json").read_text())
+    assert {**written, "out": str(tmp_path / "e")} == said
+    assert said["n_subjects"] == 2
+    assert said["overall"]["top1"]["low"] is not None
+
+
+def test_what_is_wrong_is_one_line(au3dmm, run, checkpoint, tmp_path):
+    answer = au3dmm("evaluate", "--checkpoint", tmp_path / "none.pt", "--labels", run.path)
+    assert answer.code == 2 or answer.code == 1
+    assert "no such file" in answer.err[-1]
+    answer = au3dmm("evaluate", "--checkpoint", checkpoint, "--labels", run.path, "--device", "cpu")
+    assert "no recording of it is in test" in answer.err[-1]
+    (tmp_path / "text.pt").write_text("not a checkpoint")
+    answer = au3dmm("evaluate", "--checkpoint", tmp_path / "text.pt", "--labels", run.path)
+    assert "not a checkpoint" in answer.err[-1]

@@ -1,0 +1,123 @@
+"""What a trained model says of recordings, against what its parts say by hand."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.training_labels import read_training_labels
+from au3dmm.training.evaluating import evaluate, read_trained
+from au3dmm.training.evaluation_files import grouped_order, write_evaluation
+from au3dmm.training.loop import BEST, LAST
+from au3dmm.training.run import TrainOptions, train
+from au3dmm.training_config import load_training
+from training_run import METADATA, UNITS, K, write_training_run
+
+TINY = [
+    "model=st_vit", "n_frames=8", "image_px=16", "batch=4", "epochs=12", "lr=0.01", "crop_min=1.0",
+    "options.patch_px=8", "options.dim=16", "options.heads=1", "options.dim_head=16", "options.spatial_depth=1",
+    "options.temporal_depth=1", "options.dropout=0.0", "options.emb_dropout=0.0",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=12)
+
+
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained")
+    train(run, load_training(None, TINY), out, TrainOptions(device="cpu"))
+    return out
+
+
+def test_the_planted_classes_are_found_on_a_person_not_learnt_from(run, trained):
+    outcome, _ = evaluate(trained / BEST, run, "val", device="cpu")
+    assert outcome.sessions == tuple(f"S2_{unit}" for unit in UNITS)
+    assert set(outcome.subjects) == {"S2"}
+    assert outcome.labels.tolist() == [0, 1, 2, 3]
+    assert outcome.probabilities.argmax(1).tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(outcome.probabilities.sum(1), 1)
+
+
+def test_overlapping_clips_are_averaged_as_said(run, trained):
+    """By hand: 12 frames are the clips 0 to 7 and 4 to 11; row 3 has no label."""
+    outcome, loaded = evaluate(trained / LAST, run, "val", device="cpu")
+    labels = read_training_labels(run, occurrence=False)
+    place = next(i for i, s in enumerate(labels.sessions) if s.session_id == "S2_AU2")
+    from au3dmm.io.event_frame_table import read_clip
+
+    stored = read_clip(labels.sessions[place].event_frames("polarity"), 0, 12)
+    x = torch.from_numpy((stored.astype(np.float32) - 128) / 127 / 2 + 0.5)
+    with torch.inference_mode():
+        one, two = (loaded.model(x[None, a : a + 8]) for a in (0, 4))
+    log_p = (torch.log_softmax(one.logits.double(), -1) + torch.log_softmax(two.logits.double(), -1))[0] / 2
+    np.testing.assert_allclose(outcome.probabilities[1], torch.softmax(log_p, -1).numpy(), atol=2e-3)
+    alpha = np.zeros((12, K))
+    alpha[:8] += one.alpha[0].numpy()
+    alpha[4:] += two.alpha[0].numpy()
+    alpha[4:8] /= 2
+    rows = labels.sessions[place].rows
+    known = labels.valid[rows]
+    assert outcome.alpha.n[1] == known.sum() == 11
+    expected = ((alpha - labels.alpha[rows])[known] ** 2).sum(0)
+    np.testing.assert_allclose(outcome.alpha.error[1], expected, rtol=2e-2)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_the_size_of_batches_changes_nothing(run, trained, batch):
+    whole, _ = evaluate(trained / BEST, run, "val", device="cpu")
+    other, _ = evaluate(trained / BEST, run, "val", device="cpu", batch=batch)
+    np.testing.assert_allclose(other.probabilities, whole.probabilities, atol=1e-6)
+
+
+def test_tables_are_written_and_say_the_same(run, trained, tmp_path):
+    outcome, loaded = evaluate(trained / BEST, run, "val", device="cpu")
+    found = write_evaluation(tmp_path, trained / BEST, run, "val", outcome, loaded)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == found
+    assert found["overall"]["top1"]["value"] == 1.0
+    assert found["overall"]["top1"]["low"] is None  # one person has no interval
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    assert [row["said"] for row in rows] == list(UNITS)
+    assert [int(row["frames"]) for row in rows] == [11] * 4
+    assert (tmp_path / "confusion.csv").read_text().splitlines()[0] == ",".join(["", *UNITS])
+    assert "| accuracy, % | 100.0 |" in (tmp_path / "metrics.md").read_text()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_evaluation(tmp_path, trained / BEST, run, "val", outcome, loaded)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_classes_of_one_part_of_the_face_lie_side_by_side():
+    summary = {
+        "confusion": {
+            "names": ["AU51", "AU12", "smile", "AU1"],
+            "table": [[i * 4 + j for j in range(4)] for i in range(4)],
+        }
+    }
+    table, names = grouped_order(summary)
+    assert names == ["AU1", "AU12", "AU51", "smile"]
+    assert table[0] == [15, 13, 12, 14]
+
+
+def test_a_part_without_recordings_is_refused(run, trained):
+    with pytest.raises(ConfigError, match="no recording of it is in test"):
+        evaluate(trained / BEST, run, "test", device="cpu")
+
+
+def test_labels_of_another_basis_are_refused(trained, tmp_path):
+    other = {**METADATA, "basis": {**METADATA["basis"], "file_hash": "sha256:" + "b" * 64}}
+    run = write_training_run(tmp_path, people=2, n=8, metadata=other)
+    with pytest.raises(SchemaError, match="basis"):
+        evaluate(trained / BEST, run, "val", device="cpu")
+
+
+def test_values_that_this_version_does_not_know_are_told(trained, tmp_path):
+    content = torch.load(trained / BEST, weights_only=True)
+    content["config"]["data"]["tomorrow"] = 1
+    torch.save(content, tmp_path / "new.pt")
+    with pytest.raises(SchemaError, match="does not know"):
+        read_trained(tmp_path / "new.pt")
