@@ -6,6 +6,7 @@ How training is run (device, loader processes, folders) is kept out of here.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -34,6 +35,10 @@ class DataParams(Params):
         "au", description="What videos are classified by: session.toml's au or task."
     )
     fold: int | None = Field(None, ge=0, description="k-fold: the fold to test on; the next is val, the others train.")
+    shift: int = Field(
+        0,
+        description="Learn from labels of so many event frames later: what a wrong clock does. Measured is without it.",
+    )
     limit: int = Field(0, ge=0, description="Only so many recordings of each part, spread evenly; 0 = all.")
 
     @property
@@ -107,6 +112,7 @@ class RunParams(Params):
     name: str = Field(description="What the row is called.")
     model: str = Field(description="Which network.")
     values: dict[str, Any] = Field(default_factory=dict, description="Sections of a training file, over `base`.")
+    reduced: dict[str, Any] = Field(default_factory=dict, description="Over everything, with --reduced.")
     init: str | None = Field(None, description="Name of an earlier run whose weights it starts from.")
     pipeline: str | None = Field(None, description="Which run of the dataset; None = the one that --labels means.")
     paper: dict[Metric, float] = Field(default_factory=dict, description="What the paper reports.")
@@ -121,19 +127,31 @@ class ExperimentParams(Params):
     split: Literal["val", "test"] = "test"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     metrics: tuple[Metric, ...] = Field(("top1", "top3", "top5"), min_length=1)
+    classes: bool = Field(False, description="Whether a table of each class follows.")
     base: dict[str, Any] = Field(default_factory=dict, description="Sections of a training file, for all runs.")
-    reduced: dict[str, Any] = Field(default_factory=dict, description="Over everything, with --reduced.")
+    reduced: dict[str, Any] = Field(default_factory=dict, description="Over base and runs, with --reduced.")
     runs: tuple[RunParams, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _names(self) -> Self:
         names = [run.name for run in self.runs]
-        if len({name.lower() for name in names}) < len(names):
-            raise ValueError("two runs have the same name")
+        if len(set(map(folder_name, names))) < len(names):
+            raise ValueError("two runs have the same name, or nearly")
         for i, run in enumerate(self.runs):
             if run.init is not None and run.init not in names[:i]:
                 raise ValueError(f"run {run.name!r} begins with {run.init!r}, which is no run before it")
         return self
+
+
+def folder_name(name: str) -> str:
+    """Return a name that folders may have.
+
+    Examples
+    --------
+    >>> folder_name("ResNet18+LSTM, events")
+    'resnet18-lstm-events'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"
 
 
 def load_training(path: Path | None, changes: Sequence[str] = (), model: str | None = None) -> TrainParams:

@@ -9,6 +9,7 @@ from au3dmm.cli.assets import assets
 from au3dmm.cli.doctor import doctor
 from au3dmm.cli.evaluate import evaluate
 from au3dmm.cli.events import events
+from au3dmm.cli.experiment import experiment
 from au3dmm.cli.export import export
 from au3dmm.cli.fit_bases import fit_bases
 from au3dmm.cli.forget import forget
@@ -53,6 +54,7 @@ for _command in (
     forget,
     train,
     evaluate,
+    experiment,
     inspect,
     events,
     fit_bases,

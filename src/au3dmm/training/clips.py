@@ -180,7 +180,8 @@ class Clips(Dataset[Item]):
         for i in sessions:
             session = labels.sessions[i]
             for first, count in cut_into_clips(session.n, data):
-                if labels.valid[self._rows(session, first, count)].any():
+                rows, there = self._label_rows(session, first, count)
+                if (labels.valid[rows] & there).any():
                     self.places.append((i, first, count))
                 else:
                     self.unlabelled.append((session.session_id, first))
@@ -222,8 +223,17 @@ class Clips(Dataset[Item]):
         start = session.first + first
         return slice(start, start + (count - 1) * self._data.every + 1, self._data.every)
 
+    def _label_rows(self, session: TrainingSession, first: int, count: int) -> tuple[slice | NDArray[np.int64], Any]:
+        """Return the rows of the frames' labels, and where there are any: all, unless labels are shifted."""
+        rows = self._rows(session, first, count)
+        if not self._data.shift:
+            return rows, True
+        shifted = np.arange(rows.start, rows.stop, rows.step) + self._data.shift
+        there = (shifted >= session.first) & (shifted < session.first + session.n)
+        return np.clip(shifted, session.first, session.first + session.n - 1), there
+
     def _labelled(self, session: TrainingSession, first: int, count: int, flip: bool) -> Item:
-        labels, rows = self.labels, self._rows(session, first, count)
+        labels, rows, there = self.labels, *self._label_rows(session, first, count)
         alpha, std, said = labels.alpha[rows], labels.alpha_std[rows], labels.occurrence[rows]
         if flip:
             assert self._mirror is not None, "who flips has a mirror"
@@ -232,7 +242,7 @@ class Clips(Dataset[Item]):
         return {
             "alpha": self._padded(alpha, 0.0),
             "alpha_std": self._padded(std, 0.0),
-            "known": self._padded(labels.valid[rows], False),
+            "known": self._padded(labels.valid[rows] & there, False),
             "padding": self._padded(np.zeros(count, bool), True),
             "occurrence": self._padded(said, np.nan),
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from au3dmm.training.evaluating import evaluate
 from au3dmm.training.evaluation_files import write_evaluation
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
-from au3dmm.training_config import ExperimentParams, RunParams, TrainParams
+from au3dmm.training_config import ExperimentParams, RunParams, TrainParams, folder_name
 
 Event = Callable[[Mapping[str, Any]], None]
 _WORDS = {
@@ -54,7 +53,7 @@ class ExperimentResult:
 
 
 def training_params(params: ExperimentParams, run: RunParams, seed: int, reduced: bool) -> TrainParams:
-    """Return the values of one training: the model's shipped file, base, the run's, and those of --reduced.
+    """Return the values of one training: the model's shipped file, base, the run's, those of --reduced.
 
     Raises
     ------
@@ -63,7 +62,7 @@ def training_params(params: ExperimentParams, run: RunParams, seed: int, reduced
     """
     shipped = asset_path("pipelines/label.toml").with_name(f"train_{run.model}.toml")
     values: dict[str, Any] = read_toml(shipped) if shipped.is_file() else {}
-    for over in (params.base, run.values, params.reduced if reduced else {}):
+    for over in (params.base, run.values, *((params.reduced, run.reduced) if reduced else ())):
         values = _merged(values, over)
     return validate_toml(TrainParams, {**values, "model": run.model, "seed": seed}, Path(params.title))
 
@@ -139,8 +138,8 @@ def _run(
     options: TrainOptions,
     tell: Event,
 ) -> dict[str, Any]:
-    folder = out / _slug(run.name) / f"seed{seed}"
-    init = None if run.init is None else _checkpoint(out / _slug(run.init) / f"seed{seed}")
+    folder = out / folder_name(run.name) / f"seed{seed}"
+    init = None if run.init is None else _checkpoint(out / folder_name(run.init) / f"seed{seed}")
     values = training_params(params, run, seed, reduced)
     cache = out / "cache" / "rgb"
     how = TrainOptions(**{**vars(options), "resume": True, "init": init, "cache": cache})
@@ -157,6 +156,7 @@ def _run(
     )
     found = write_evaluation(folder / params.split, checkpoint, labels, params.split, outcome, model)
     kept: dict[str, Any] = {key: found[key] for key in ("n_videos", "n_subjects", "chance", "overall") if key in found}
+    kept["classes"] = {c["name"]: c["recall"] for c in found.get("classes", ())}
     return {"name": run.name, "seed": seed, "n_parameters": trained.n_parameters, "steps": found["steps"], **kept}
 
 
@@ -183,7 +183,20 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
     form = "reduced form" if reduced else "full form"
     about = f"{one['n_videos']} recordings of {one['n_subjects']} subjects ({params.split}){chance}"
     lines = [f"# {params.title}", "", f"{form}; {about}; seeds {', '.join(map(str, seeds))}.", ""]
-    return "\n".join(lines) + "\n" + markdown(head, rows) + (f"\n{params.note}\n" if params.note else "")
+    text = "\n".join(lines) + "\n" + markdown(head, rows) + (f"\n{params.note}\n" if params.note else "")
+    return text + (_classes_table(params, results) if params.classes else "")
+
+
+def _classes_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]) -> str:
+    """Return the share found of each class, %, a column per run."""
+    rows = []
+    for name in results[0]["classes"]:
+        row = [name]
+        for run in params.runs:
+            found = [x for r in results if r["name"] == run.name and (x := r["classes"].get(name)) is not None]
+            row.append(_mean(found, 100.0))
+        rows.append(row)
+    return "\nAccuracy of each class, %:\n\n" + markdown(["", *(run.name for run in params.runs)], rows)
 
 
 def _mean(values: Sequence[float], scale: float) -> str:
@@ -212,14 +225,3 @@ def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
-
-
-def _slug(name: str) -> str:
-    """Return a name that folders may have.
-
-    Examples
-    --------
-    >>> _slug("ResNet18+LSTM, events")
-    'resnet18-lstm-events'
-    """
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "run"

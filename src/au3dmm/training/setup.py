@@ -183,7 +183,8 @@ def read_part(
                 f"{path}: trained on frames of {said['representation']}, these are {scaling.described()}; make event"
                 " frames alike"
             )
-    return Clips(labels, used, params.data, said["classes"], sources, scaling), scaling
+    data = params.data.model_copy(update={"shift": 0})  # measured is at the true place
+    return Clips(labels, used, data, said["classes"], sources, scaling), scaling
 
 
 def class_names(labels: TrainingLabels, params: TrainParams) -> tuple[str, ...]:

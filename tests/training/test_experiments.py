@@ -1,0 +1,138 @@
+"""Experiments: shipped files are sound, runs are kept, tables say what was measured."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from au3dmm.errors import ConfigError
+from au3dmm.io.training_labels import read_training_labels
+from au3dmm.training.clips import Clips
+from au3dmm.training.experiments import read_experiment, run_experiment, training_params
+from au3dmm.training.loop import LAST
+from au3dmm.training.run import TrainOptions
+from au3dmm.training_config import DataParams, ExperimentParams
+from training_run import UNITS, write_training_run
+
+SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "experiments").glob("*.toml"))
+TINY = {
+    "options": {},
+    "data": {"n_frames": 8, "every": 1, "image_px": 16},
+    "augment": {"crop_min": 1.0},
+    "optimise": {"batch": 8, "epochs": 2, "lr": 0.01},
+}
+NETWORKS = {
+    "st_vit": {"patch_px": 8, "dim": 8, "heads": 1, "dim_head": 8, "spatial_depth": 1, "temporal_depth": 1},
+    "alpha_lstm": {"hidden": 8},
+    "alpha_transformer": {"dim": 8, "heads": 1, "dim_head": 8, "mlp": 8},
+}
+CPU = TrainOptions(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=12)
+
+
+def small(path, models=NETWORKS):
+    """Return a shipped experiment with tiny networks: those that a CPU trains within a second, on events."""
+    params = read_experiment(path)
+    runs = [
+        one.model_copy(update={"values": {**one.values, "options": NETWORKS[one.model]}})
+        for one in params.runs
+        if one.model in models and one.values.get("data", {}).get("modality") != "rgb"
+    ]
+    return params.model_copy(update={"runs": tuple(runs), "reduced": TINY, "split": "val"})
+
+
+def test_there_are_experiments():
+    assert {path.stem for path in SHIPPED} >= {"table2", "table3", "table5", "misalignment"}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_experiment_runs_and_its_table_says_what_was_measured(run, path, tmp_path):
+    params = small(path)
+    assert params.runs
+    result = run_experiment(params, lambda _: run, tmp_path, reduced=True, seeds=(0,), options=CPU)
+    lines = result.table.splitlines()
+    assert lines[0] == f"# {params.title}"
+    for one, found in zip(params.runs, result.results, strict=True):
+        (row,) = [line for line in lines if line.startswith(f"| {one.name} |")]
+        if "top1" in params.metrics:
+            assert f"| {100 * found['overall']['top1']['value']:.1f} |" in row
+        for value in one.paper.values():
+            assert f"| {value:g} |" in row
+    assert (tmp_path / "table.md").read_text() == result.table
+    assert json.loads((tmp_path / "results.json").read_text())["results"] == result.results
+
+
+def test_what_is_trained_is_kept_and_seeds_are_averaged(run, tmp_path):
+    path = next(path for path in SHIPPED if path.stem == "table2")
+    params = small(path)
+    run_experiment(params, lambda _: run, tmp_path, reduced=True, seeds=(0,), options=CPU)
+    (first,) = tmp_path.glob("lstm/seed0/" + LAST)
+    before = first.stat().st_mtime_ns
+    result = run_experiment(params, lambda _: run, tmp_path, reduced=True, seeds=(0, 1), options=CPU)
+    assert first.stat().st_mtime_ns == before
+    assert len(result.results) == 4
+    values = [100 * r["overall"]["top1"]["value"] for r in result.results if r["name"] == "LSTM"]
+    assert f"| LSTM | {np.mean(values):.1f} +- {np.std(values, ddof=1):.1f} |" in result.table
+    assert "seeds 0, 1" in result.table
+
+
+def test_a_run_may_begin_with_the_weights_of_another(run, tmp_path):
+    one = {"name": "first", "model": "alpha_lstm", "values": {"options": {"hidden": 8}}}
+    two = {"name": "second", "model": "alpha_lstm", "init": "first", "values": {"options": {"hidden": 8}}}
+    params = ExperimentParams.model_validate({"title": "t", "split": "val", "runs": [one, two], "base": TINY_ALPHA})
+    result = run_experiment(params, lambda _: run, tmp_path, options=CPU)
+    assert [r["name"] for r in result.results] == ["first", "second"]
+    with pytest.raises(ValueError, match="no run before it"):
+        ExperimentParams.model_validate({"title": "t", "runs": [two, one]})
+
+
+TINY_ALPHA = {"data": {"n_frames": 8}, "optimise": {"batch": 8, "epochs": 1}}
+
+
+def test_the_reduced_form_wins_over_runs_and_runs_over_base():
+    params = ExperimentParams.model_validate(
+        {
+            "title": "t",
+            "base": {"data": {"n_frames": 20, "every": 2}},
+            "reduced": {"data": {"every": 5}},
+            "runs": [{"name": "a", "model": "st_vit", "values": {"data": {"every": 3}}}],
+        }
+    )
+    full, reduced = (training_params(params, params.runs[0], 7, small) for small in (False, True))
+    assert (full.data.n_frames, full.data.every, full.seed) == (20, 3, 7)
+    assert (reduced.data.n_frames, reduced.data.every) == (20, 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = 't'\n", "runs"),
+        ("title = 't'\n[[runs]]\nname = 'a'\nmodel = 'st_vit'\nvalues = { data = { frames = 3 } }\n", "frames"),
+        ("title = 't'\n[[runs]]\nname = 'a'\nmodel = 'i3d'\n[[runs]]\nname = 'A'\nmodel = 'i3d'\n", "same name"),
+        ("title = 't'\nmetrics = ['luck']\n[[runs]]\nname = 'a'\nmodel = 'i3d'\n", "metrics"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path, text, said):
+    (tmp_path / "e.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        read_experiment(tmp_path / "e.toml")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shift", [3, -3])
+def test_shifted_labels_are_those_of_later_frames_and_missing_at_the_end(run, shift):
+    labels = read_training_labels(run, occurrence=False)
+    data = DataParams(n_frames=12)
+    plain, late = (Clips(labels, [0], data.model_copy(update={"shift": s}), UNITS)[(0, 0)] for s in (0, shift))
+    n = 12 - abs(shift)
+    here, there = (slice(0, n), slice(shift, None)) if shift > 0 else (slice(-shift, None), slice(0, n))
+    np.testing.assert_array_equal(late["alpha"][here], plain["alpha"][there])
+    np.testing.assert_array_equal(late["known"][here], plain["known"][there])
+    outside = np.ones(12, bool)
+    outside[here] = False
+    assert not late["known"].numpy()[outside].any()
