@@ -46,10 +46,10 @@ def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) ->
     Returns
     -------
     dict
-        ``n_videos``, ``n_subjects``; ``chance``: the accuracy of always saying the most frequent class; ``overall``:
-        name to ``{value, low, high}``; ``classes``: a list of ``{name, support, recall, precision, f1}``;
-        ``confusion``: ``{names, table}``; ``groups``: the same between parts of the face; ``components``: a list of
-        ``{rmse, correlation}``.
+        ``n_videos``, ``n_subjects``, and those with a class, ``n_classified`` and ``n_subjects_classified``;
+        ``chance``: the accuracy of always saying the most frequent class; ``overall``: name to ``{value, low, high}``;
+        ``classes``: a list of ``{name, support, recall, precision, f1}``; ``confusion``: ``{names, table}``;
+        ``groups``: the same between parts of the face; ``components``: a list of ``{rmse, correlation}``.
 
     Raises
     ------
@@ -83,6 +83,7 @@ def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) ->
         intervals |= bootstrap(subjects[named].tolist(), rates, seed=seed, resamples=resamples)
         found = classify(labels, probabilities)
         summary["n_classified"] = found.n
+        summary["n_subjects_classified"] = len(set(subjects[named].tolist()))
         summary["chance"] = float(found.support.max() / found.n)
         summary["classes"] = [
             {

@@ -30,6 +30,7 @@ _WORDS = {
     "alpha_rmse": "alpha, rms error",
     "alpha_explained": "alpha explained",
 }
+_KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "chance", "overall")
 _PERCENT = ("top1", "top3", "top5", "macro_f1")
 
 
@@ -155,7 +156,7 @@ def _run(
         dataset=options.dataset,
     )
     found = write_evaluation(folder / params.split, checkpoint, labels, params.split, outcome, model)
-    kept: dict[str, Any] = {key: found[key] for key in ("n_videos", "n_subjects", "chance", "overall") if key in found}
+    kept: dict[str, Any] = {key: found[key] for key in _KEPT if key in found}
     kept["classes"] = {c["name"]: c["recall"] for c in found.get("classes", ())}
     return {"name": run.name, "seed": seed, "n_parameters": trained.n_parameters, "steps": found["steps"], **kept}
 
@@ -181,7 +182,9 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
     seeds = sorted({int(r["seed"]) for r in results})
     chance = f", always the most frequent class {100 * one['chance']:.1f} %" if "chance" in one else ""
     form = "reduced form" if reduced else "full form"
-    about = f"{one['n_videos']} recordings of {one['n_subjects']} subjects ({params.split}){chance}"
+    of = "_classified" if "n_classified" in one else ""
+    n, people = one.get("n_classified", one["n_videos"]), one[f"n_subjects{of}"]
+    about = f"{n} recordings of {people} subject{'' if people == 1 else 's'} ({params.split}){chance}"
     lines = [f"# {params.title}", "", f"{form}; {about}; seeds {', '.join(map(str, seeds))}.", ""]
     text = "\n".join(lines) + "\n" + markdown(head, rows) + (f"\n{params.note}\n" if params.note else "")
     return text + (_classes_table(params, results) if params.classes else "")
