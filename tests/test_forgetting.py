@@ -69,6 +69,19 @@ def test_nothing_of_a_person_is_left_in_any_pipeline_and_the_others_are_whole(da
     assert [str(problem) for problem in validate_dataset(dataset).problems] == []
 
 
+def test_what_models_said_of_a_person_goes_and_models_are_named(dataset):
+    run = run_of(dataset)
+    said = [run.path / "training/st_vit/evaluation/test/predictions.csv", run.path / "experiments/t/a/val/metrics.md"]
+    for path in said:
+        path.parent.mkdir(parents=True)
+        path.write_text("session_id,subject_id\nS1_AU1_1,S1\n")
+    (run.path / "training/st_vit/best.pt").write_bytes(b"weights")
+    result = forget(dataset, "S1")
+    assert result.clean
+    assert not any(path.exists() for path in said)
+    assert run.path / "training/st_vit/best.pt" in result.plan.models
+
+
 def test_a_person_whose_name_begins_the_same_stays(dataset):
     before = tree_bytes(run_of(dataset).session("S10_AU1_1"))
     forget(dataset, "S1")

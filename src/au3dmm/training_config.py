@@ -37,7 +37,8 @@ class DataParams(Params):
     fold: int | None = Field(None, ge=0, description="k-fold: the fold to test on; the next is val, the others train.")
     shift: int = Field(
         0,
-        description="Learn from labels of so many event frames later: what a wrong clock does. Measured is without it.",
+        description="Learn from, and choose by, labels of so many event frames later: what a wrong clock does. Not in"
+        " `evaluate`.",
     )
     limit: int = Field(0, ge=0, description="Only so many recordings of each part, spread evenly; 0 = all.")
 

@@ -46,7 +46,7 @@ def test_a_model_is_trained_and_what_came_out_is_told(train, tmp_path):
     assert answer.code == 0, answer.err
     assert f"checkpoint   {tmp_path}/m/best.pt" in answer.out
     assert "(chance: 25.0 %)" in answer.out
-    assert "2 of 2, 2 epochs: all steps taken" in answer.out
+    assert "2 of 2, 2 whole epochs: all steps taken" in answer.out
     assert sum(line.startswith("epoch 2: accuracy ") for line in answer.err) == 1
     content = read_checkpoint(tmp_path / "m" / "best.pt")
     model = model_of(tmp_path / "m" / "best.pt", content)

@@ -9,7 +9,7 @@ import torch
 
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
-from au3dmm.training.evaluating import evaluate, read_trained
+from au3dmm.training.evaluating import evaluate, read_trained, rgb_cache
 from au3dmm.training.evaluation_files import grouped_order, write_evaluation
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
@@ -121,3 +121,32 @@ def test_values_that_this_version_does_not_know_are_told(trained, tmp_path):
     torch.save(content, tmp_path / "new.pt")
     with pytest.raises(SchemaError, match="does not know"):
         read_trained(tmp_path / "new.pt")
+
+
+def test_recordings_without_a_labelled_frame_are_classified_all_the_same(trained, tmp_path, caplog):
+    run = write_training_run(tmp_path, people=3, n=12, lost=range(12))
+    outcome, _ = evaluate(trained / BEST, run, "val", device="cpu")
+    assert outcome.probabilities.argmax(1).tolist() == [0, 1, 2, 3]
+    assert outcome.alpha.n.sum() == 0
+    assert "left out" not in caplog.text
+
+
+def test_a_limit_of_training_does_not_cut_what_is_measured(run, trained, tmp_path):
+    content = torch.load(trained / BEST, weights_only=True)
+    content["config"]["data"]["limit"] = 1
+    torch.save(content, tmp_path / "few.pt")
+    outcome, _ = evaluate(tmp_path / "few.pt", run, "val", device="cpu")
+    assert len(outcome.sessions) == 4
+
+
+def test_another_split_than_the_one_trained_on_is_told(run, trained, tmp_path, caplog):
+    evaluate(trained / BEST, run, "val", device="cpu")
+    assert "another split" not in caplog.text
+    changed = write_training_run(tmp_path, people=3, n=12, metadata={**METADATA, "fingerprint": "another"})
+    evaluate(trained / BEST, changed, "val", device="cpu")
+    assert "may have learnt from recordings that are in val now" in caplog.text
+
+
+def test_rgb_frames_of_models_in_a_run_lie_where_forgetting_removes_them(run, tmp_path):
+    assert rgb_cache(run, run.path / "training" / "m") == run.state / "rgb"
+    assert rgb_cache(run, tmp_path / "m") == tmp_path / "m" / "cache" / "rgb"

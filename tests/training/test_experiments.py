@@ -39,7 +39,7 @@ def small(path, models=NETWORKS):
     """Return a shipped experiment with tiny networks: those that a CPU trains within a second, on events."""
     params = read_experiment(path)
     runs = [
-        one.model_copy(update={"values": {**one.values, "options": NETWORKS[one.model]}})
+        one.model_copy(update={"values": {**one.values, "options": NETWORKS[one.model]}, "reduced": {}})
         for one in params.runs
         if one.model in models and one.values.get("data", {}).get("modality") != "rgb"
     ]
@@ -79,6 +79,19 @@ def test_what_is_trained_is_kept_and_seeds_are_averaged(run, tmp_path):
     values = [100 * r["overall"]["top1"]["value"] for r in result.results if r["name"] == "LSTM"]
     assert f"| LSTM | {np.mean(values):.1f} +- {np.std(values, ddof=1):.1f} |" in result.table
     assert "seeds 0, 1" in result.table
+
+
+def test_one_row_alone_leaves_the_others_in_the_table(run, tmp_path):
+    params = small(next(path for path in SHIPPED if path.stem == "table2"))
+    how = {"reduced": True, "seeds": (0,), "options": CPU}
+    whole = run_experiment(params, lambda _: run, tmp_path, **how)
+    one = run_experiment(params, lambda _: run, tmp_path, rows=("LSTM",), **how)
+    assert one.table == whole.table
+    alone = run_experiment(params, lambda _: run, tmp_path / "b", rows=("LSTM",), **how)
+    assert "| LSTM |" in alone.table
+    assert "| Transformer |" not in alone.table
+    with pytest.raises(ConfigError, match="no such row; there are: Transformer; LSTM"):
+        run_experiment(params, lambda _: run, tmp_path, rows=("GRU",), **how)
 
 
 def test_a_run_may_begin_with_the_weights_of_another(run, tmp_path):

@@ -111,6 +111,19 @@ def test_a_training_stops_when_nothing_gets_better(run, tmp_path):
     assert result.position.epoch - 1 == result.position.best_epoch + 2
 
 
+def test_more_patience_later_goes_on_and_less_does_not(run, tmp_path):
+    still = ("epochs=6", "optimise.lr=1e-9")
+    train(run, params(*still, "patience=1"), tmp_path / "m", CPU)
+    assert train(run, params(*still, "patience=1"), tmp_path / "m", ON).state == "up to date"
+    result = train(run, params(*still, "patience=3"), tmp_path / "m", ON)
+    assert result.position.finished == "no better model for 3 epochs"
+    train(run, params(*still, "patience=3"), tmp_path / "whole", CPU)
+    for a, b in zip(weights(tmp_path / "m" / "last.pt")[0], weights(tmp_path / "whole" / "last.pt")[0], strict=True):
+        assert torch.equal(a, b)
+    result = train(run, params(*still, "patience=0"), tmp_path / "m", ON)
+    assert result.position.finished == "all steps taken"
+
+
 def test_max_steps_ends_in_the_middle_of_an_epoch(run, tmp_path):
     result = train(run, params("max_steps=4"), tmp_path / "m", CPU)
     assert (result.position.step, result.position.epoch, result.position.batch) == (4, 0, 4)

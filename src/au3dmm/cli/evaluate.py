@@ -12,6 +12,8 @@ from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
 from au3dmm.evaluation.tables import PERCENT, WORDS
 
+_NAMED = 5
+
 
 @click.command("evaluate", short_help="Say how good a trained model is.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="best.pt of au3dmm train.")
@@ -97,12 +99,18 @@ def _draw(folder: Path, found: Mapping[str, Any]) -> None:
     if "confusion" not in found:
         return
     table, classes = grouped_order(found)
-    title = f"{found['model']}, {found['split']}: {_people(found)}, accuracy {_value(found, 'top1')} (% of each row)"
+    title = (
+        f"{found['model']}, {found['split']}: {_people(found, True)}, accuracy {_value(found, 'top1')} (% of each row)"
+    )
     write_bytes(folder / "confusion.png", draw_confusion(np.array(table), classes, title, GROUPS))
 
 
-def _people(found: Mapping[str, Any]) -> str:
-    return f"{counted(found['n_videos'], 'recording')} of {counted(found['n_subjects'], 'subject')}"
+def _people(found: Mapping[str, Any], classified: bool = False) -> str:
+    which = "classified" if classified and "n_classified" in found else ""
+    n, people = (
+        (found["n_classified"], found["n_subjects_classified"]) if which else (found["n_videos"], found["n_subjects"])
+    )
+    return f"{counted(n, 'recording')} of {counted(people, 'subject')}"
 
 
 def _value(found: Mapping[str, Any], key: str) -> str:
@@ -117,16 +125,22 @@ def summary(found: Mapping[str, Any], folder: Path) -> str:
         x = found["overall"].get(key)
         if x is None or x["value"] is None:
             continue
-        ends = ""
+        ends = "no interval: one subject"
         if x["low"] is not None:
             scale, digits = (100.0, ".1f") if key in PERCENT else (1.0, ".3g")
             ends = f"{scale * x['low']:{digits}} to {scale * x['high']:{digits}}"
         if key == "top1":
-            ends += f"   (always the most frequent class: {100 * found['chance']:.1f} %)"
+            ends += f"   ({_people(found, True)}; always the most frequent class: {100 * found['chance']:.1f} %)"
         rows.append((word, _value(found, key), ends))
-    worst = sorted((c["recall"], c["name"]) for c in found.get("classes", ()) if c["recall"] is not None)[:5]
+    there = sorted((c["recall"], c["name"]) for c in found.get("classes", ()) if c["recall"] is not None)
+    never = [name for recall, name in there if recall == 0]
     title = f"{found['model']} on {found['split']}: {_people(found)}, {counted(found['steps'], 'step')} of training"
     text = f"{title}\n{aligned(rows)}"
-    if worst:
-        text += "\n\nfound least\n" + aligned([(name, f"{100 * recall:.0f} %") for recall, name in worst])
-    return f"{text}\n\nfiles\n{aligned([('tables', str(folder / 'metrics.md'))])}"
+    if len(never) > _NAMED:
+        text += f"\n\n{len(never)} of {len(there)} classes are never found: {', '.join(never)}"
+    elif there:
+        text += "\n\nfound least\n" + aligned([(name, f"{100 * recall:.0f} %") for recall, name in there[:_NAMED]])
+    files = [("tables", str(folder / "metrics.md"))]
+    if there:
+        files.append(("picture", str(folder / "confusion.png")))
+    return f"{text}\n\nfiles\n{aligned(files)}"

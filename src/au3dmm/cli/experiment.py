@@ -16,7 +16,6 @@ from au3dmm.errors import ConfigError
 
 if TYPE_CHECKING:
     from au3dmm.io.run_folder import RunFolder
-    from au3dmm.training_config import ExperimentParams
 
 
 @click.command("experiment", short_help="Train and evaluate what makes up a table.")
@@ -68,8 +67,6 @@ def experiment(
 
     path = _file(file)
     params = read_experiment(path)
-    if rows:
-        params = _only(params, rows)
     run = one_run(labels, pipeline)
     folder = out or run.path / "experiments" / (path.stem + ("_reduced" if reduced else ""))
 
@@ -85,6 +82,7 @@ def experiment(
             folder,
             reduced=reduced,
             seeds=seeds,
+            rows=rows,
             options=options,
             on_event=_told(reporter, progress),
         )
@@ -92,19 +90,6 @@ def experiment(
         print_json({"out": str(result.out), "table": result.table, "results": result.results})
     else:
         say(f"{result.table}\n{result.out / 'table.md'}")
-
-
-def _only(params: ExperimentParams, rows: tuple[str, ...]) -> ExperimentParams:
-    """Return the experiment with some rows, and those whose weights they begin with."""
-    names = [run.name for run in params.runs]
-    for row in rows:
-        if row not in names:
-            raise ConfigError(f"--row {row!r}: no such row; there are: {'; '.join(names)}")
-    wanted = set(rows)
-    for run in reversed(params.runs):
-        if run.name in wanted and run.init is not None:
-            wanted.add(run.init)
-    return params.model_copy(update={"runs": tuple(run for run in params.runs if run.name in wanted)})
 
 
 def _told(reporter: Any, mode: Mode) -> Callable[[Mapping[str, Any]], None]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SOME_FAILED, ALL_FAILED = 3, 4
 
 
-@click.command(cls=InitCommand, short_help="Write session.toml from what a folder, or a whole dataset, holds.")
+@click.command(cls=InitCommand, short_help="Write session.toml from what a folder or dataset holds.")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--glob", "pattern", metavar="PATTERN", help="Many folders at once, for example 'data/*/'; quote it.")
 @click.option("--session-id", help="Unique in a dataset; default: the folder's name.")

@@ -7,12 +7,13 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from au3dmm.cli.output import aligned, counted, number, print_json, program, say
+from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import JsonReporter, Mode, Reporter, logging_to, make_reporter
 from au3dmm.errors import ConfigError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--labels", type=click.Path(path_type=Path), required=True, help="Labelled dataset, or folder of a run.")
 @click.option("--model", help="Which network; default: what CONFIG says, or st_vit.")
-@click.option("--out", type=click.Path(path_type=Path), help="Default: training/<model> in the run's folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="Default: training/<CONFIG or model> in the run's folder.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Wins over CONFIG: batch=8, data.every=2.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT, if there is one.")
 @click.option("--init", type=click.Path(path_type=Path), help="Checkpoint to take weights from, for fine-tuning.")
@@ -78,6 +79,7 @@ def train(
 
     file = _file(config) if config is not None else _shipped().get(model or "st_vit")
     params = load_training(file, changes, model)
+    name = params.model if file is None or model is not None else file.stem.removeprefix("train_")
     options = TrainOptions(
         device=device,
         workers=min(16, (os.cpu_count() or 1) - 1) if workers is None else workers,
@@ -88,6 +90,8 @@ def train(
         trunk=trunk,
     )
     run = one_run(labels, pipeline)
+    if out is None:
+        out, options = run.path / "training" / name, replace(options, cache=run.state / "rgb")
     first = os.environ.get("RANK", "0") == "0"
     reporter = make_reporter(progress if first else "none")
     with reporter, logging_to(reporter, verbose), contextlib.redirect_stdout(sys.stderr):
@@ -157,12 +161,10 @@ def summary(result: TrainResult, labels: Path) -> str:
     """Return what a person wants to know of a training: numbers, files, what to do next."""
     told, at = result.to_dict(), result.position
     did = "up to date" if result.state == "up to date" else f"trained in {result.seconds:.1f} s"
-    title = (
-        f"{counted(result.n_parameters, 'weight')} on {counted(result.clips_train, 'clip')}: {did} on {result.device}"
-    )
+    title = f"a network of {counted(result.n_parameters, 'weight')}: {did} on {result.device}"
     rows = [
         ("learnt from", f"{counted(result.clips_train, 'clip')} of {result.classes} classes"),
-        ("steps", f"{at.step} of {result.total}, {counted(at.epoch, 'epoch')}: {at.finished}"),
+        ("steps", f"{at.step} of {result.total}, {counted(at.epoch, 'whole epoch')}: {at.finished}"),
     ]
     if result.clips_per_s:
         rows.append(("speed", f"{number(result.clips_per_s, 3)} clips/s, evaluation included"))
@@ -170,5 +172,6 @@ def summary(result: TrainResult, labels: Path) -> str:
         chance = f" (chance: {100 / result.classes:.1f} %)" if result.classes and "accuracy" in at.best_measures else ""
         rows.append(("best on val", f"epoch {at.best_epoch + 1}: {measured(at.best_measures)}{chance}"))
     rows += [("checkpoint", told["checkpoint"]), ("log", str(result.out / "log.csv"))]
-    more = f"{program()} train ... --out {shlex.quote(str(result.out))} --resume --set epochs=N"
+    out = shlex.quote(str(result.out))
+    more = f"the same command with --resume --out {out}, and --set epochs=N (or max_steps, or patience)"
     return f"{title}\n{aligned(rows)}\n\nnext\n{aligned([('go on', more)])}"

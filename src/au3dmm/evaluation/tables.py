@@ -36,6 +36,9 @@ def overall_markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     | always the most frequent class, % | 50.0 |
     """
     rows = [["videos (subjects)", *(f"{s['n_videos']} ({s['n_subjects']})" for s in summaries.values())]]
+    if any("n_classified" in s for s in summaries.values()):
+        known = [(s.get("n_classified"), s.get("n_subjects_classified")) for s in summaries.values()]
+        rows.append(["of these with a class", *(f"{n} ({people})" if n else "" for n, people in known)])
     for key, word in WORDS.items():
         if any(key in s["overall"] for s in summaries.values()):
             name = f"{word}, %" if key in PERCENT else word

@@ -173,7 +173,8 @@ def _subject_of(folder: Path) -> str | None:
 
 
 def _to_remove(run: RunFolder, subject_id: str, names: Iterable[str]) -> Iterator[Path]:
-    for path in (run.subject(subject_id), *(run.session(name) for name in sorted(names)), run.state):
+    mine = (run.subject(subject_id), *(run.session(name) for name in sorted(names)))
+    for path in (*mine, run.state, *told_by_models(run)):
         if path.exists():
             yield path
 
@@ -182,6 +183,11 @@ def _to_rewrite(run: RunFolder) -> Iterator[Path]:
     for path in (run.failures, run.dataset, run.report):
         if path.exists():
             yield path
+
+
+def told_by_models(run: RunFolder) -> list[Path]:
+    """Return the folders in which models tell of people one by one, and that can be made again."""
+    return sorted({*run.path.glob("training/*/evaluation"), run.path / "experiments"})
 
 
 def _exports_below(dataset: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from au3dmm.exports.export import export_dataset
 from au3dmm.exports.folder import beside, read_stamp
 from au3dmm.exports.selection import ExportOptions
 from au3dmm.forgetting.journal import close_journal, write_journal
-from au3dmm.forgetting.plan import ForgetPlan, plan_forgetting
+from au3dmm.forgetting.plan import ForgetPlan, plan_forgetting, told_by_models
 from au3dmm.io.atomic import folder_lock, remove_leftovers
 from au3dmm.io.failures import read_failures, write_failures
 from au3dmm.io.run_folder import DERIVATIVES, LEDGER, RunFolder
@@ -125,6 +125,9 @@ class _Work:
             self._remove(run.session(name), locked=True)
         self._remove(run.subject(self.plan.subject_id), locked=True)
         self._remove(run.state)
+        # they name people, and can be made again; checkpoints, which cannot, are named
+        for place in told_by_models(run):
+            self._remove(place)
         remove_leftovers(run.path)
         self._clean_failures(run)
         if run.dataset.exists():

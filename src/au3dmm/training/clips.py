@@ -147,6 +147,8 @@ class Clips(Dataset[Item]):
         Of the changes.
     mirror : Mirror, optional
         Needed if clips are mirrored.
+    whole : bool
+        Whether clips are kept in which no frame has a label: they may have a class.
 
     Attributes
     ----------
@@ -170,6 +172,7 @@ class Clips(Dataset[Item]):
         augment: AugmentParams | None = None,
         seed: int = 0,
         mirror: Mirror | None = None,
+        whole: bool = False,
     ) -> None:
         self.labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
         self._augment, self._seed, self._mirror = augment, seed, mirror
@@ -181,7 +184,7 @@ class Clips(Dataset[Item]):
             session = labels.sessions[i]
             for first, count in cut_into_clips(session.n, data):
                 rows, there = self._label_rows(session, first, count)
-                if (labels.valid[rows] & there).any():
+                if whole or (labels.valid[rows] & there).any():
                     self.places.append((i, first, count))
                 else:
                     self.unlabelled.append((session.session_id, first))

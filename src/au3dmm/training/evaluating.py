@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from au3dmm.training.processes import started_processes
 from au3dmm.training.setup import read_part
 from au3dmm.training_config import TrainParams
 
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int | None], None]
 
 
@@ -82,7 +84,10 @@ def evaluate(
     """Ask a model about every recording of a part.
 
     A recording is cut into clips as in training, without augmentation. Its class is judged by the mean of its clips'
-    log probabilities; coefficients of a frame that several clips show are averaged.
+    log probabilities; coefficients of a frame that several clips show are averaged. Of frames that have no label the
+    class counts all the same; models of coefficients cannot say anything of a recording without any, and a warning
+    says how many those are. Another warning is given if the labels, or who is in which part, have changed since the
+    model was trained: it may know who it is asked about.
 
     Parameters
     ----------
@@ -97,7 +102,7 @@ def evaluate(
     batch : int
         Clips at a time; 0 = as in training. It changes nothing but speed.
     cache : Path, optional
-        Where decoded RGB frames are, or go; default: beside the checkpoint.
+        Where decoded RGB frames are, or go; default: `rgb_cache`.
     dataset : Path, optional
         Where the raw recordings are, for RGB frames.
     progress : callable, optional
@@ -111,10 +116,11 @@ def evaluate(
         If a file is missing or damaged.
     """
     trained = read_trained(checkpoint)
-    cache = cache or checkpoint.parent / "cache" / "rgb"
+    cache = cache or rgb_cache(run, checkpoint.parent)
     clips, scaling = read_part(run, checkpoint, trained.content, part, cache=cache, dataset=dataset)
     if not len(clips):
         raise ConfigError(f"{run.path}: no clip in {part} has a frame with a label; look at report.html for why")
+    _warn(checkpoint, run, part, trained, clips)
     size = batch or trained.params.optimise.batch
     heard, done = _Heard(trained, clips), 0
     with started_processes(device) as processes, torch.inference_mode():
@@ -127,6 +133,31 @@ def evaluate(
             if progress is not None:
                 progress(done, len(clips))
     return heard.outcome(), trained
+
+
+def rgb_cache(run: RunFolder, folder: Path) -> Path:
+    """Return where RGB frames are decoded to, for models in a folder: in a run, where `forget` removes them."""
+    return run.state / "rgb" if run.path.resolve() in folder.resolve().parents else folder / "cache" / "rgb"
+
+
+def same_labels(trained: Trained, clips: Clips) -> bool:
+    """Say whether these are the labels, with the splits, that the model was trained on."""
+    return bool(trained.content["labels"].get("fingerprint") == clips.labels.metadata.get("fingerprint"))
+
+
+def _warn(checkpoint: Path, run: RunFolder, part: Part, trained: Trained, clips: Clips) -> None:
+    if part != "train" and not same_labels(trained, clips):
+        log.warning(
+            "%s: trained on other labels than those in %s now, or on another split of them: it may have learnt from"
+            " recordings that are in %s now, and numbers then are too good",
+            *(checkpoint, run.path, part),
+        )
+    asked = {clips.session_of(i) for i in range(len(clips))}
+    left_out = sorted({name for name, _ in clips.unlabelled} - asked)
+    if left_out:
+        log.warning(
+            "%d recordings have no frame with a label and are left out, the first: %s", len(left_out), left_out[0]
+        )
 
 
 class _Heard:

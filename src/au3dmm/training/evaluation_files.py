@@ -98,7 +98,11 @@ def grouped_order(summary: Mapping[str, Any]) -> tuple[list[list[int]], list[str
 
 def _page(name: str, part: str, summary: dict[str, Any]) -> str:
     videos = f"{summary['n_videos']} recordings of {summary['n_subjects']} subjects"
-    text = f"# {name} on {part}: {videos}\n\n95 % intervals over resampled subjects in brackets.\n\n"
+    if summary.get("n_classified", summary["n_videos"]) != summary["n_videos"]:
+        videos += f", {summary['n_classified']} with a class"
+    text = (
+        f"# {name} on {part}: {videos}\n\n95 % intervals over resampled subjects in brackets; none for one subject.\n\n"
+    )
     text += overall_markdown({name: summary})
     if "classes" in summary:
         text += f"\n## Classes\n\n{classes_markdown(summary)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from au3dmm.evaluation.tables import markdown
 from au3dmm.io.assets import asset_path
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
-from au3dmm.training.evaluating import evaluate
+from au3dmm.training.evaluating import evaluate, rgb_cache
 from au3dmm.training.evaluation_files import write_evaluation
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
@@ -93,10 +94,11 @@ def run_experiment(
     *,
     reduced: bool = False,
     seeds: Sequence[int] = (),
+    rows: Sequence[str] = (),
     options: TrainOptions | None = None,
     on_event: Event | None = None,
 ) -> ExperimentResult:
-    """Train and evaluate all runs with all seeds, and put a table together; what is there already is kept.
+    """Train and evaluate runs with all seeds, and put a table together; what is there already is kept.
 
     Parameters
     ----------
@@ -110,6 +112,8 @@ def run_experiment(
         The small form, for a CPU.
     seeds : sequence of int
         Instead of the file's.
+    rows : sequence of str
+        Names of the runs that are wanted; none: all. Results of others stay in the table if they are there.
     options : TrainOptions, optional
         How trainings are run.
     on_event : callable, optional
@@ -118,15 +122,40 @@ def run_experiment(
     options = options or TrainOptions()
     tell = on_event or (lambda _: None)
     given = tuple(seeds) or params.seeds
-    results: list[dict[str, Any]] = []
+    wanted = _wanted(params, rows)
+    results = [r for r in _results_there(out, reduced) if r["name"] not in wanted or r["seed"] not in given]
     for run in params.runs:
-        for seed in given:
+        for seed in given if run.name in wanted else ():
             tell({"event": "run", "stage": "experiment", "name": run.name, "seed": seed})
             results.append(_run(params, run, seed, runs(run.pipeline), out, reduced, options, tell))
+    names = [run.name for run in params.runs]
+    results = sorted((r for r in results if r["name"] in names), key=lambda r: (names.index(r["name"]), r["seed"]))
     table = results_table(params, results, reduced)
     write_json(out / "results.json", {"title": params.title, "reduced": reduced, "results": results})
     write_bytes(out / "table.md", table.encode())
     return ExperimentResult(out, table, results)
+
+
+def _wanted(params: ExperimentParams, rows: Sequence[str]) -> set[str]:
+    """Return the runs that are wanted, and those whose weights they begin with."""
+    names = [run.name for run in params.runs]
+    for row in rows:
+        if row not in names:
+            raise ConfigError(f"--row {row!r}: no such row; there are: {'; '.join(names)}")
+    wanted = set(rows or names)
+    for run in reversed(params.runs):
+        if run.name in wanted and run.init is not None:
+            wanted.add(run.init)
+    return wanted
+
+
+def _results_there(out: Path, reduced: bool) -> list[dict[str, Any]]:
+    """Return what an earlier call left, if it was of the same form."""
+    try:
+        said = json.loads((out / "results.json").read_text())
+        return list(said["results"]) if said["reduced"] == reduced else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _run(
@@ -142,7 +171,7 @@ def _run(
     folder = out / folder_name(run.name) / f"seed{seed}"
     init = None if run.init is None else _checkpoint(out / folder_name(run.init) / f"seed{seed}")
     values = training_params(params, run, seed, reduced)
-    cache = out / "cache" / "rgb"
+    cache = rgb_cache(labels, out)
     how = TrainOptions(**{**vars(options), "resume": True, "init": init, "cache": cache})
     trained = train(labels, values, folder, how, tell)
     checkpoint = _checkpoint(folder)
@@ -171,6 +200,8 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
     rows = []
     for run in params.runs:
         mine = [r for r in results if r["name"] == run.name]
+        if not mine:
+            continue
         row = [run.name]
         for metric in params.metrics:
             values = [x for r in mine if (x := r["overall"].get(metric, {}).get("value")) is not None]
@@ -192,14 +223,15 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
 
 def _classes_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]) -> str:
     """Return the share found of each class, %, a column per run."""
+    there = [run for run in params.runs if any(r["name"] == run.name for r in results)]
     rows = []
     for name in results[0]["classes"]:
         row = [name]
-        for run in params.runs:
+        for run in there:
             found = [x for r in results if r["name"] == run.name and (x := r["classes"].get(name)) is not None]
             row.append(_mean(found, 100.0))
         rows.append(row)
-    return "\nAccuracy of each class, %:\n\n" + markdown(["", *(run.name for run in params.runs)], rows)
+    return "\nAccuracy of each class, %:\n\n" + markdown(["", *(run.name for run in there)], rows)
 
 
 def _mean(values: Sequence[float], scale: float) -> str:

@@ -315,8 +315,11 @@ class Loop:
             self._scaler.load_state_dict(content["scaler"])
         self.position = Position(**content["progress"])
         at = self.position
-        if at.finished and at.step < self.total and at.finished.startswith("all steps"):
-            at.finished = ""  # more steps are wanted now
+        if at.finished and at.step < self.total:
+            ended = at.finished.startswith("all steps")
+            # the epoch that is to come was counted already
+            if ended or not self._how.patience or at.epoch - 1 - at.best_epoch < self._how.patience:
+                at.finished = ""  # more is wanted now
 
     def _save(self, name: str) -> None:
         if self._processes.first:

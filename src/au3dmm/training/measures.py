@@ -98,8 +98,9 @@ def summarise(scores: Sequence[ClipScore]) -> dict[str, float]:
     n = sum(score.n_values for score in scores)
     if n:
         found["alpha"] = float(np.sqrt(sum(score.squared_error for score in scores) / n))
-    if scores:
-        found["loss"] = float(np.mean([score.loss for score in scores]))
+    losses = [score.loss for score in scores if score.label >= 0 or score.n_values]
+    if losses:  # of what has a class or coefficients: the others' is 0
+        found["loss"] = float(np.mean(losses))
     return found
 
 

@@ -172,7 +172,9 @@ def read_part(
     params, said = TrainParams.model_validate(content["config"]), content["labels"]
     labels = read_training_labels(run, occurrence=bool(said["names_occurrence"]))
     check_labels(path, content, labels.described())
-    used = sessions_of(labels, part, params.data)
+    # measured is all of it, and at the true place
+    data = params.data.model_copy(update={"shift": 0, "limit": 0})
+    used = sessions_of(labels, part, data)
     if not used:
         raise ConfigError(f"{run.path}: no recording of it is in {part}; expected some")
     sources, scaling = None, None
@@ -183,8 +185,7 @@ def read_part(
                 f"{path}: trained on frames of {said['representation']}, these are {scaling.described()}; make event"
                 " frames alike"
             )
-    data = params.data.model_copy(update={"shift": 0})  # measured is at the true place
-    return Clips(labels, used, data, said["classes"], sources, scaling), scaling
+    return Clips(labels, used, data, said["classes"], sources, scaling, whole=sources is not None), scaling
 
 
 def class_names(labels: TrainingLabels, params: TrainParams) -> tuple[str, ...]:
