@@ -30,7 +30,18 @@ METADATA = {
 
 
 def write_training_run(
-    folder, *, people=3, n=12, lost=(3,), metadata=METADATA, side=16, folds=0, coded=False, size=None, val=True
+    folder,
+    *,
+    people=3,
+    n=12,
+    lost=(3,),
+    metadata=METADATA,
+    side=16,
+    folds=0,
+    coded=False,
+    size=None,
+    val=True,
+    frames_metadata=None,
 ):
     """Write a run: each person shows each unit once; the last person is val, the others train.
 
@@ -43,7 +54,7 @@ def write_training_run(
             name, count = f"S{p}_{au}", n if size is None else size(p, u)
             split = None if folds else "val" if val and p == people - 1 else "train"
             fold = p % folds if folds else None
-            write_session(out.session(name), name, f"S{p}", u, count, lost, side, metadata)
+            write_session(out.session(name), name, f"S{p}", u, count, lost, side, metadata, frames_metadata)
             sources.append(
                 LabelSource(out.session(name) / "labels.parquet", count, name, f"S{p}", au, None, split, fold)
             )
@@ -65,7 +76,7 @@ def statement(session, subject, label, frame, value):
     return {"session_id": session, "subject_id": subject, **words, "frame_index": frame, "value": value}
 
 
-def write_session(folder, name, subject, u, n, lost, side, metadata):
+def write_session(folder, name, subject, u, n, lost, side, metadata, frames_metadata=None):
     ok = np.array([i not in lost for i in range(n)], bool)
     status = ["ok" if good else "no_face" for good in ok]
     index = pa.array(range(n), pa.int32())
@@ -83,7 +94,9 @@ def write_session(folder, name, subject, u, n, lost, side, metadata):
     frames = [EventFrame(10, pixels_of(u, i, side)) for i in range(n)]
     path = folder / "event_frames.polarity.parquet"
     windows = Windows(start, start + 33_333)
-    write_event_frames(path, windows, frames, np.ones(n, bool), (1, side, side), PolarityCanvas.encoding, {})
+    write_event_frames(
+        path, windows, frames, np.ones(n, bool), (1, side, side), PolarityCanvas.encoding, frames_metadata or {}
+    )
 
 
 def alpha_of(u, n):

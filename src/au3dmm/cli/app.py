@@ -17,6 +17,7 @@ from au3dmm.cli.init import init
 from au3dmm.cli.inspect import inspect
 from au3dmm.cli.label import label
 from au3dmm.cli.output import one_line, print_error
+from au3dmm.cli.predict import predict
 from au3dmm.cli.run import run as run_dataset
 from au3dmm.cli.schema import schema
 from au3dmm.cli.synth import synth
@@ -54,6 +55,7 @@ for _command in (
     forget,
     train,
     evaluate,
+    predict,
     experiment,
     inspect,
     events,

@@ -11,6 +11,7 @@ coefficients 2, labels 2, dataset_labels 2 : aperture_left, aperture_right, mout
 coefficients 3, labels 3, dataset_labels 3 : confidence; alpha_au_std covers what it says; au_intensity and
     au_intensity_std, if the basis has intensities.
 landmarks 2 : disagreement_iod, where a second detector checked the first.
+predictions 1 : first; what a trained model says of a recording.
 event_frames 2 : n_saturated; shapes are (channels, height, width), and the metadata says what stored numbers mean.
 """
 
@@ -29,6 +30,7 @@ SCHEMA_VERSION = {
     "dataset_labels": 3,
     "sessions": 1,
     "annotations": 1,
+    "predictions": 1,
 }
 
 APERTURES = ("aperture_left", "aperture_right", "mouth_open")
@@ -166,6 +168,23 @@ def labels_schema(k_au: int, version: int = SCHEMA_VERSION["labels"], n_intensit
             *_pose_fields(),
             *_later_fields(version),
             *(_f(name, vector(n_intensity, True), True) for name in INTENSITIES if n_intensity),
+        ]
+    )
+
+
+def predictions_schema(n_classes: int, n_alpha: int, n_occurrence: int) -> pa.Schema:
+    """Row per event frame: what a trained model says of the clip that ends with it; 0: it says nothing of that."""
+    return pa.schema(
+        [
+            _f("event_frame_index", pa.int32()),
+            _f("t_start_us", pa.int64()),
+            _f("t_end_us", pa.int64()),
+            _f("n_events", pa.int64()),
+            _f("n_frames", pa.int32()),
+            _f("status", WORD),
+            *([_f("class", WORD, True), _f("probabilities", vector(n_classes), True)] if n_classes else []),
+            *([_f("alpha_au", vector(n_alpha), True)] if n_alpha else []),
+            *([_f("occurrence", vector(n_occurrence), True)] if n_occurrence else []),
         ]
     )
 

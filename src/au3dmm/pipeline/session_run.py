@@ -16,8 +16,9 @@ from au3dmm.io.hashing import sha256_json
 from au3dmm.io.ledger import Ledger
 from au3dmm.io.run_folder import LEDGER, RunFolder
 from au3dmm.io.session import Session
+from au3dmm.io.session_events import open_session_events
 from au3dmm.pipeline.steps import ORDER, PICTURES, Inputs, SharedIdentity, Step, output_files, session_steps
-from au3dmm.stages import detect, sync, sync_check
+from au3dmm.stages import detect, sync_check
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def check_session(session: Session) -> None:
     """
     session.check_files()
     if session.manifest.events is not None:
-        sync.open_session_events(session)
+        open_session_events(session)
 
 
 def run_session(

@@ -10,16 +10,16 @@ import numpy as np
 
 from au3dmm.config import FramesParams
 from au3dmm.core.canvases import Canvas, PolarityCanvas
-from au3dmm.core.event_frames import Windows, periodic_windows, rgb_windows, sliding_windows
-from au3dmm.core.pixel_grid import PixelGrid, centred_square
-from au3dmm.core.representations import EventFrame, frames_of, make_canvas, painted_frames
+from au3dmm.core.event_frames import Windows, rgb_windows
+from au3dmm.core.representations import EventFrame
 from au3dmm.errors import FitError, SessionError
 from au3dmm.io.clock import Clock, read_clock, read_clock_metadata
 from au3dmm.io.event_frame_table import write_event_frames
-from au3dmm.io.events.stream import EventFile, EventStream
+from au3dmm.io.event_framing import frame_canvas, frame_grid, regular_windows, stream_frames
+from au3dmm.io.events.stream import EventFile
 from au3dmm.io.session import read_session
+from au3dmm.io.session_events import open_session_events
 from au3dmm.io.tables import read_table
-from au3dmm.stages.sync import open_session_events
 
 READS = ("session:events", "landmarks", "clock")
 WRITES = ("event_frames",)
@@ -61,8 +61,8 @@ def run(
     found = read_clock(clock)
     windows = _windows(recording.session_id, params, found, landmarks)
     has_events = (windows.end_us > found.first_event_us) & (windows.start_us <= found.last_event_us)
-    grid = _grid(events, params)
-    canvas = make_canvas(params.representation, grid, bins=params.bins, tau_us=params.tau_us, tbr_bits=params.tbr_bits)
+    grid = frame_grid(events.height, events.width, params)
+    canvas = frame_canvas(events, params)
     shape = (len(canvas.encoding.channels), *grid.shape)
     y0, y1, x0, x1 = grid.box
     metadata = {
@@ -106,10 +106,7 @@ def _windows(session_id: str, params: FramesParams, clock: Clock, landmarks: Pat
         if params.windows == "rgb":
             table = read_table(landmarks, "landmarks", ["t_rgb_us"])
             return rgb_windows(clock.model.to_event_us(table["t_rgb_us"].to_numpy()))
-        if params.windows == "sliding":
-            windows = sliding_windows(first, last, shift, params.accumulation_us, params.step_us)
-        else:
-            windows = periodic_windows(first, last, shift, params.accumulation_us, params.fps)
+        windows = regular_windows(first, last, shift, params)
     except FitError as err:
         raise SessionError(f"session {session_id!r}: {err}") from err
     if not len(windows):
@@ -120,32 +117,18 @@ def _windows(session_id: str, params: FramesParams, clock: Clock, landmarks: Pat
     return windows
 
 
-def _grid(events: EventFile, params: FramesParams) -> PixelGrid:
-    box = (
-        centred_square(events.height, events.width) if params.crop == "centre" else (0, events.height, 0, events.width)
-    )
-    height, width = box[1] - box[0], box[3] - box[2]
-    scale = params.size_px / min(height, width) if params.size_px else 1.0
-    return PixelGrid((events.height, events.width), box, (round(height * scale), round(width * scale)))
-
-
 def _frames(
     events: EventFile, windows: Windows, canvas: Canvas, progress: Callable[[int, int | None], None] | None
 ) -> Iterator[EventFrame]:
     stream = events.stream()
-    for done, frame in enumerate(_of_stream(stream, windows, canvas), 1):
+    for done, frame in enumerate(stream_frames(stream, windows, canvas), 1):
         yield frame
         if progress:
             progress(done, len(windows))
-    stream.report.check(events.path)
-
-
-def _of_stream(stream: EventStream, windows: Windows, canvas: Canvas) -> Iterator[EventFrame]:
-    """Yield the frames, and read on to the end of the stream, so that its report is that of the whole file."""
+    # read on to the end, so that the report is that of the whole file
     if isinstance(canvas, PolarityCanvas) and not windows.overlap:
-        yield from painted_frames(stream.paint, windows, canvas)
         stream.paint(canvas.buffer, _END_OF_TIME)
-        return
-    yield from frames_of((chunk.events for chunk in stream), windows, canvas)
-    for _ in stream:
-        pass
+    else:
+        for _ in stream:
+            pass
+    stream.report.check(events.path)

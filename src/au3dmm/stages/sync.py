@@ -16,8 +16,9 @@ from au3dmm.core.clock import ClockFit, ClockModel, TieError
 from au3dmm.core.event_rate import RateMeter
 from au3dmm.errors import FitError, SessionError
 from au3dmm.io.clock import Clock, write_clock
-from au3dmm.io.events import TRIGGER_DTYPE, EventFile, EventFileReport, open_events
+from au3dmm.io.events import TRIGGER_DTYPE, EventFile, EventFileReport
 from au3dmm.io.session import Session, read_session
+from au3dmm.io.session_events import open_session_events
 from au3dmm.io.tables import read_table, vectors
 from au3dmm.io.timestamps import Timestamps
 from au3dmm.stages.sync_motion import MotionClock, face_box, from_motion, motion_evidence
@@ -109,21 +110,6 @@ def run(
         "lost": report.lost(),
         "damage": {kind: n for kind, n in report.counts.items() if n and kind != "before_start"},
     }
-
-
-def open_session_events(session: Session) -> EventFile:
-    """Open the event file that a session names.
-
-    Raises
-    ------
-    SessionError
-        If it names none, or the file is not there or cannot be read.
-    """
-    section = session.manifest.events
-    if section is None:
-        raise SessionError(f"session {session.session_id!r} has no events: no [events] section in {session.path}")
-    path = session.file(section.file)
-    return open_events(path if section.group is None else f"{path}#{section.group}", section.width, section.height)
 
 
 def chosen_method(session: Session, params: SyncParams) -> str:

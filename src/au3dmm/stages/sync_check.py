@@ -8,7 +8,8 @@ from au3dmm.config import SyncParams
 from au3dmm.errors import SessionError
 from au3dmm.io.events import TRIGGER_DTYPE
 from au3dmm.io.session import Session
-from au3dmm.stages.sync import chosen_method, open_session_events
+from au3dmm.io.session_events import open_session_events
+from au3dmm.stages.sync import chosen_method
 from au3dmm.stages.sync_triggers import choose_edges
 
 _MOST_EVENTS = 100_000_000  # about a second; what comes later is told by the stage itself

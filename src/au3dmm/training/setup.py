@@ -16,6 +16,7 @@ from au3dmm.io.training_labels import TrainingLabels, read_training_labels, unit
 from au3dmm.models import MODELS, Network, make_model
 from au3dmm.training.checkpoints import check_labels
 from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
+from au3dmm.training.framing import describe_framing
 from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
 from au3dmm.training_config import LossParams, TrainParams
@@ -125,6 +126,7 @@ def read_setup(
         "n_frames": params.data.n_frames,
         "every": params.data.every,
         "windows": labels.metadata.get("windows"),
+        "event_frames": describe_framing(labels, used, params) if frames else None,
         "fingerprint": labels.metadata.get("fingerprint"),
     }
     setup = Setup(params, _loss(params, labels, frames), labels, classes, scaling, train, val, described)
