@@ -17,7 +17,20 @@ from au3dmm.cli.output import aligned
 from run_folder import write_run
 
 COMMANDS = [
-    *("label", "run", "init", "validate", "export", "forget", "train", "evaluate", "experiment", "inspect", "events"),
+    *(
+        "label",
+        "run",
+        "init",
+        "validate",
+        "export",
+        "forget",
+        "train",
+        "evaluate",
+        "predict",
+        "experiment",
+        "inspect",
+        "events",
+    ),
     *("fit-bases", "assets", "doctor", "weights", "schema", "synth"),
 ]
 HEAVY = ("numpy", "scipy", "numba", "pyarrow", "cv2", "av", "torch", "pydantic", "rich", "ai_edge_litert")
