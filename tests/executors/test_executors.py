@@ -123,3 +123,20 @@ def test_a_scheduler_that_vanishes_is_told_and_what_to_do():
     with pytest.raises(ExecutorError, match=r"connection to the scheduler is lost.*run the same command again"):
         wait_for(executor, 20)
     executor.close(at_once=True)
+
+
+def test_a_scheduler_that_vanishes_while_it_hands_an_answer_over_is_told_alike():
+    class Answer:
+        status = "finished"
+
+        def result(self):
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+    executor = make_executor("dask", 1)
+    try:
+        executor._jobs["one"] = Job("one", square, {"x": 2}), Answer()
+        executor._done.put("one")
+        with pytest.raises(ExecutorError, match="connection to the scheduler is lost"):
+            executor.wait(5.0)
+    finally:
+        executor.close(at_once=True)

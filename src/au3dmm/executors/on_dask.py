@@ -165,6 +165,8 @@ class DaskExecutor:
             err = future.exception() if future.status == "error" else None
         except (asyncio.CancelledError, concurrent.futures.CancelledError):
             err = None
+        except OSError as gone:  # while the answer was fetched; errors of jobs are answers
+            raise self._lost() from gone
         if err is None:
             # its answer was on a worker that died a moment later; what it did is on disk, so doing it again is quick
             if not self._is_connected():
@@ -184,10 +186,11 @@ class DaskExecutor:
     def close(self, at_once: bool = False) -> None:
         """Leave the scheduler; workers that were started here end."""
         patience = 1 if at_once else _CONNECT_S
-        if self._is_connected():
-            self._client.cancel([future for _, future in self._jobs.values()])
-        self._jobs.clear()
         # what is gone already cannot be told to go: leaving must not hide why we leave
+        with contextlib.suppress(Exception):
+            if self._is_connected():
+                self._client.cancel([future for _, future in self._jobs.values()])
+        self._jobs.clear()
         with contextlib.suppress(Exception):
             self._client.close(timeout=patience)
         if self._cluster is not None:
