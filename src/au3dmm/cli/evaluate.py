@@ -133,7 +133,7 @@ def summary(found: Mapping[str, Any], folder: Path) -> str:
             ends += f"   ({_people(found, True)}; always the most frequent class: {100 * found['chance']:.1f} %)"
         rows.append((word, _value(found, key), ends))
     there = sorted((c["recall"], c["name"]) for c in found.get("classes", ()) if c["recall"] is not None)
-    never = [name for recall, name in there if recall == 0]
+    never = [c["name"] for c in found.get("classes", ()) if c["recall"] == 0]
     title = f"{found['model']} on {found['split']}: {_people(found)}, {counted(found['steps'], 'step')} of training"
     text = f"{title}\n{aligned(rows)}"
     if len(never) > _NAMED:
