@@ -72,6 +72,7 @@ def test_nothing_of_a_person_is_left_in_any_pipeline_and_the_others_are_whole(da
 def test_what_models_said_of_a_person_goes_and_models_are_named(dataset):
     run = run_of(dataset)
     said = [run.path / "training/st_vit/evaluation/test/predictions.csv", run.path / "experiments/t/a/val/metrics.md"]
+    said.append(run.path / "training/st_vit/predictions/S1_AU1_1/predictions.txt")
     for path in said:
         path.parent.mkdir(parents=True)
         path.write_text("session_id,subject_id\nS1_AU1_1,S1\n")

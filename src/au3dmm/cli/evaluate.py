@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
 from au3dmm.evaluation.tables import PERCENT, WORDS
@@ -26,15 +27,7 @@ _NAMED = 5
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load clips.")
 @click.option("--batch", type=click.IntRange(min=0), default=0, help="Clips at a time; default: as in training.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampled subjects.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: bars on a terminal, lines in a pipe.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
-@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+@reporting_options
 def evaluate(
     checkpoint: Path,
     labels: Path,

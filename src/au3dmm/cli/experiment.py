@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import print_json, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
 from au3dmm.errors import ConfigError
@@ -29,15 +30,7 @@ if TYPE_CHECKING:
 @click.option("--dataset", type=click.Path(path_type=Path), help="Where the videos are, for RGB frames.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load clips.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: bars on a terminal, lines in a pipe.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
-@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+@reporting_options
 def experiment(
     file: Path,
     labels: Path,

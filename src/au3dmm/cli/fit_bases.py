@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, program, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
 from au3dmm.errors import ConfigError
@@ -51,15 +52,7 @@ _DEMO = ("DEMO BASIS: learnt from invented heads; it is for trying out only, not
 @click.option("--workers", type=click.IntRange(min=1), help="Threads; they change nothing. Default: one per core.")
 @click.option("--no-pictures", is_flag=True, help="Do not draw the components.")
 @click.option("--force", is_flag=True, help="Learn again what is up to date; replace a file of other corpora.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: bars on a terminal, lines in a pipe.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
-@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+@reporting_options
 def fit_bases(
     corpora: tuple[str, ...],
     out: Path,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, number, print_json, program, say
 from au3dmm.cli.progress import Mode, Reporter, logging_to, make_reporter
 
@@ -78,15 +79,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 )
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
 @click.option("--overlay", is_flag=True, help="Also draw overlay.png, calibration.png and clock.png.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: bars on a terminal, lines in a pipe.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
-@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+@reporting_options
 def label(
     session: Path,
     bases: Path | None,

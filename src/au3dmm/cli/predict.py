@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
 
@@ -27,15 +28,7 @@ _FAVOURITES = 5
 @click.option("--labels", type=click.Path(path_type=Path), help="What it was trained on, for older checkpoints.")
 @click.option("--pipeline", help="Which run of the labels, if there are several.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: bars on a terminal, lines in a pipe.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
-@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+@reporting_options
 def predict(
     checkpoint: Path,
     events: Path,

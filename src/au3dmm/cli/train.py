@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import JsonReporter, Mode, Reporter, logging_to, make_reporter
 from au3dmm.errors import ConfigError
@@ -35,15 +36,7 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--workers", type=click.IntRange(min=0), help="Processes that load clips. Default: cores - 1, <= 16.")
 @click.option("--checkpoint-every", type=click.IntRange(min=1), default=500, show_default=True, help="Steps.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: bars on a terminal, lines in a pipe.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
-@click.option("-v", "--verbose", count=True, help="Also print log messages; -vv: everything.")
+@reporting_options
 def train(
     config: Path | None,
     labels: Path,

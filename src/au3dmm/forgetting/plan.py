@@ -187,7 +187,8 @@ def _to_rewrite(run: RunFolder) -> Iterator[Path]:
 
 def told_by_models(run: RunFolder) -> list[Path]:
     """Return the folders in which models tell of people one by one, and that can be made again."""
-    return sorted({*run.path.glob("training/*/evaluation"), run.path / "experiments"})
+    said = (*run.path.glob("training/*/evaluation"), *run.path.glob("training/*/predictions"))
+    return sorted({*said, run.path / "experiments"})
 
 
 def _exports_below(dataset: Path) -> list[Path]:
