@@ -82,7 +82,7 @@ def test_progress_as_json_is_one_object_a_line(train):
         (("--set", "optimise.btch=3"), r"unknown name 'optimise.btch': did you mean 'batch'?"),
         (("--set", "epoch=3"), "--set epoch: unknown name: did you mean 'epochs'?"),
         (("--set", "classes=au"), "--set classes: in data and in loss; say which: data.classes"),
-        (("small",), "small: no such file, nor a training file that is shipped (alpha_lstm, "),
+        (("small",), "small: no such training file, nor one that is shipped (alpha_lstm, "),
         (("--model", "vit"), "no model 'vit'; there are: st_vit, "),
         (("--set", "options.dim=3"), "alpha_lstm has no option 'dim'; it has n_classes, "),
         (("--device", "cuda:9"), "--device cuda:9: "),

@@ -2,13 +2,22 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from au3dmm.errors import AssetError, SchemaError
+from au3dmm.errors import AssetError, ConfigError, SchemaError
 from au3dmm.io import assets
-from au3dmm.io.assets import DEMO_BASES, HEAD_FOLDER, asset_path, read_default_head
+from au3dmm.io.assets import (
+    DEMO_BASES,
+    HEAD_FOLDER,
+    asset_path,
+    experiment_file,
+    pipeline_file,
+    read_default_head,
+    training_file,
+)
 
 
 @pytest.fixture
@@ -87,3 +96,23 @@ def test_a_head_without_its_arrays_is_refused(copied):
     np.savez(copied / "default_head.npz", vertices=np.zeros((3, 3)))
     with pytest.raises(SchemaError, match="faces, mirror, albedo missing"):
         read_default_head(copied)
+
+
+@pytest.mark.parametrize(
+    ("find", "name", "file"),
+    [
+        (pipeline_file, "label", "label.toml"),
+        (training_file, "reduced", "train_reduced.toml"),
+        (training_file, "train_reduced", "train_reduced.toml"),
+        (experiment_file, "table5", "table5.toml"),
+    ],
+)
+def test_a_folder_does_not_hide_the_shipped_file_of_its_name(tmp_path, monkeypatch, find, name, file):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find(Path(name)).name == file
+    own = tmp_path / "own"
+    own.write_text("")
+    assert find(Path("own")) == Path("own")
+    with pytest.raises(ConfigError, match="nor one that is shipped"):
+        find(Path("nothing"))

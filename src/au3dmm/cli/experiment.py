@@ -13,7 +13,6 @@ import click
 from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import print_json, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
-from au3dmm.errors import ConfigError
 
 if TYPE_CHECKING:
     from au3dmm.io.run_folder import RunFolder
@@ -54,11 +53,12 @@ def experiment(
     \b
     au3dmm experiment table2 --labels DATASET --reduced
     """  # noqa: D301
+    from au3dmm.io.assets import experiment_file
     from au3dmm.io.runs import one_run
     from au3dmm.training.experiments import read_experiment, run_experiment
     from au3dmm.training.run import TrainOptions
 
-    path = _file(file)
+    path = experiment_file(file)
     params = read_experiment(path)
     run = one_run(labels, pipeline)
     folder = out or run.path / "experiments" / (path.stem + ("_reduced" if reduced else ""))
@@ -95,16 +95,3 @@ def _told(reporter: Any, mode: Mode) -> Callable[[Mapping[str, Any]], None]:
             reporter.message("run", f"{event['name']}, seed {event['seed']}")
 
     return show
-
-
-def _file(file: Path) -> Path:
-    """Return the experiment file that is meant: one by its path, or a shipped one by its name."""
-    from au3dmm.io.assets import asset_path
-
-    if file.suffix or file.exists():
-        return file
-    folder = asset_path("pipelines/label.toml").parent / "experiments"
-    shipped = {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    if str(file) not in shipped:
-        raise ConfigError(f"{file}: no such file, nor an experiment that is shipped ({', '.join(shipped)})")
-    return shipped[str(file)]

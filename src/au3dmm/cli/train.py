@@ -16,7 +16,6 @@ import click
 from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import JsonReporter, Mode, Reporter, logging_to, make_reporter
-from au3dmm.errors import ConfigError
 
 if TYPE_CHECKING:
     from au3dmm.training.run import TrainResult
@@ -65,12 +64,13 @@ def train(
     au3dmm train --labels DATASET --model st_vit
     au3dmm train reduced --labels DATASET --set batch=64 --set data.n_frames=50 --resume
     """  # noqa: D301
+    from au3dmm.io.assets import shipped_trainings, training_file
     from au3dmm.io.runs import one_run
     from au3dmm.training.run import TrainOptions
     from au3dmm.training.run import train as train_model
     from au3dmm.training_config import load_training
 
-    file = _file(config) if config is not None else _shipped().get(model or "st_vit")
+    file = training_file(config) if config is not None else shipped_trainings().get(model or "st_vit")
     params = load_training(file, changes, model)
     name = params.model if file is None or model is not None else file.stem.removeprefix("train_")
     options = TrainOptions(
@@ -99,25 +99,6 @@ def train(
         print_json(result.to_dict())
     else:
         say(summary(result, labels))
-
-
-def _shipped() -> dict[str, Path]:
-    """Return the training files that are shipped, by name without ``train_``."""
-    from au3dmm.io.assets import asset_path
-
-    folder = asset_path("pipelines/label.toml").parent
-    return {path.stem.removeprefix("train_"): path for path in sorted(folder.glob("train_*.toml"))}
-
-
-def _file(config: Path) -> Path:
-    """Return the training file that is meant: one by its path, or a shipped one by its name."""
-    if config.suffix or config.exists():
-        return config
-    shipped = _shipped()
-    name = str(config).removeprefix("train_")
-    if name not in shipped:
-        raise ConfigError(f"{config}: no such file, nor a training file that is shipped ({', '.join(shipped)})")
-    return shipped[name]
 
 
 def _told(reporter: Reporter, mode: Mode) -> Callable[[Mapping[str, Any]], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -86,15 +87,50 @@ def pipeline_file(pipeline: str | Path | None) -> Path | None:
     ConfigError
         If it is neither.
     """
-    path = None if pipeline is None else Path(pipeline)
-    if path is None or path.suffix or path.exists():
-        return path
-    name = str(path)
+    if pipeline is None:
+        return None
     folder = asset_path("pipelines/label.toml").parent
     # training files lie there, too
     shipped = {file.stem: file for file in sorted(folder.glob("*.toml")) if not file.stem.startswith("train_")}
+    return shipped_or_own(Path(pipeline), shipped, "pipeline")
+
+
+def training_file(training: Path) -> Path:
+    """Return a training file given by its path, or by the name of a shipped one; raises like `pipeline_file`."""
+    return shipped_or_own(training, shipped_trainings(), "training", prefix="train_")
+
+
+def shipped_trainings() -> dict[str, Path]:
+    """Return the training files that are shipped, by name without ``train_``."""
+    folder = asset_path("pipelines/label.toml").parent
+    return {file.stem.removeprefix("train_"): file for file in sorted(folder.glob("train_*.toml"))}
+
+
+def experiment_file(experiment: Path) -> Path:
+    """Return an experiment file given by its path, or by the name of a shipped one; raises like `pipeline_file`."""
+    folder = asset_path("pipelines/label.toml").parent / "experiments"
+    shipped = {file.stem: file for file in sorted(folder.glob("*.toml"))}
+    return shipped_or_own(experiment, shipped, "experiment")
+
+
+def shipped_or_own(given: Path, shipped: Mapping[str, Path], what: str, *, prefix: str = "") -> Path:
+    """Return a file given by its path, or by the name of a shipped one; a folder of that name hides nothing.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+
+    Examples
+    --------
+    >>> shipped_or_own(Path("label"), {"label": Path("/shipped/label.toml")}, "pipeline").name
+    'label.toml'
+    """
+    if given.suffix or given.is_file():
+        return given
+    name = str(given).removeprefix(prefix)
     if name not in shipped:
-        raise ConfigError(f"{name}: no such pipeline file, nor one that is shipped ({', '.join(shipped)})")
+        raise ConfigError(f"{given}: no such {what} file, nor one that is shipped ({', '.join(shipped)})")
     return shipped[name]
 
 
