@@ -77,9 +77,13 @@ def test_what_models_said_of_a_person_goes_and_models_are_named(dataset):
         path.parent.mkdir(parents=True)
         path.write_text("session_id,subject_id\nS1_AU1_1,S1\n")
     (run.path / "training/st_vit/best.pt").write_bytes(b"weights")
+    (said[0].parent / "metrics.json").write_text('{"overall": {}}')
+    write_dataset_page(run)
+    assert "Trained on these labels" in run.report.read_text()
     result = forget(dataset, "S1")
     assert result.clean
     assert not any(path.exists() for path in said)
+    assert "Trained on these labels" not in run.report.read_text()
     assert run.path / "training/st_vit/best.pt" in result.plan.models
 
 

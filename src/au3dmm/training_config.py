@@ -89,7 +89,9 @@ class OptimiseParams(Params):
     clip_norm: float = Field(1.0, ge=0, description="Gradients are shortened to this norm; 0 = never.")
     precision: Literal["float32", "bf16", "fp16"] = Field("float32", description="Of the network's arithmetic.")
     patience: int = Field(0, ge=0, description="Stop after so many epochs without a better model; 0 = never.")
-    monitor: Literal["accuracy", "alpha", "loss"] = Field("accuracy", description="What is better: measured on val.")
+    monitor: Literal["accuracy", "alpha", "f1", "loss"] = Field(
+        "accuracy", description="What is better: measured on val. f1: of frames, mean over action units."
+    )
 
 
 class TrainParams(Params):
@@ -104,7 +106,7 @@ class TrainParams(Params):
     optimise: OptimiseParams = OptimiseParams()
 
 
-Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained"]
+Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained", "f1"]
 
 
 class RunParams(Params):

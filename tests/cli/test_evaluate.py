@@ -50,3 +50,23 @@ def test_what_is_wrong_is_one_line(au3dmm, run, checkpoint, tmp_path):
     (tmp_path / "text.pt").write_text("not a checkpoint")
     answer = au3dmm("evaluate", "--checkpoint", tmp_path / "text.pt", "--labels", run.path)
     assert "not a checkpoint" in answer.err[-1]
+
+
+def test_folds_are_evaluated_together_and_the_report_shows_them(au3dmm, tmp_path):
+    run = write_training_run(tmp_path / "dataset", people=6, n=8, folds=3, coded=True)
+    small = [x for pair in ("n_frames=8", "options.hidden=8", "epochs=1", "occurrence=1") for x in ("--set", pair)]
+    for i in range(3):
+        where = ("--labels", run.path, "--out", run.training / f"f{i}", "--device", "cpu", "--workers", "0")
+        assert au3dmm("train", *where, "--model", "alpha_lstm", *small, "--set", f"fold={i}").code == 0
+    models = [x for i in range(3) for x in ("--checkpoint", run.training / f"f{i}" / "best.pt")]
+    answer = au3dmm("evaluate", *models, "--labels", run.path, "--device", "cpu", "--threshold", "0.3")
+    assert answer.code == 0, answer.err
+    assert "alpha_lstm on test: 24 recordings of 6 subjects, 3 models together" in answer.out
+    assert "(96 frames of 6 subjects; every unit in every frame: 66.7 %)" in answer.out
+    folder = run.training / "f0+f1+f2" / "evaluation" / "test"
+    assert json.loads((folder / "metrics.json").read_text())["threshold"] == 0.3
+    page = run.report.read_text()
+    assert "./training/f0%2Bf1%2Bf2/evaluation/test/confusion.png" in page
+    assert page.count("not evaluated yet") == 3
+    twice = au3dmm("evaluate", *models[:2], *models[:2], "--labels", run.path)
+    assert "--checkpoint: two in folders called 'f0'; expected" in twice.err[-1]

@@ -1,5 +1,4 @@
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -10,6 +9,7 @@ from au3dmm.io.sessions_index import IndexRow
 from au3dmm.report.dataset_card import dataset_card
 from au3dmm.report.dataset_page import dataset_page, retry_command, write_dataset_page
 from dataset_run import write_dataset, write_run
+from pages import Checker
 
 METADATA = {
     "dataset": {"name": "Faces & <co>", "licence": "CC-BY-NC-4.0"},
@@ -28,27 +28,6 @@ ROWS = [
     IndexRow("broken", None, status="failed", failure="not valid TOML"),
 ]
 FAILURES = [{"session_id": "S2_a", "stage": "detect", "error": "SessionError", "message": "m"}]
-
-
-class Checker(HTMLParser):
-    """Collects tags that do not close, and addresses that something would be loaded from."""
-
-    VOID = frozenset({"meta", "line", "rect", "br", "polyline", "circle"})
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.loads = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.loads += [value for key, value in attrs if key in ("src", "href")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 def page():

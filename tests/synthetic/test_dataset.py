@@ -118,13 +118,27 @@ def test_a_second_run_makes_nothing_and_changes_no_file(made):
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
 
 
-@pytest.mark.parametrize("lost", ["rgb.mp4", "session.toml", "truth"])
+@pytest.mark.parametrize("lost", ["rgb.mp4", "session.toml", "truth", "occurrence.csv"])
 def test_what_is_missing_is_made_again_with_the_same_bytes(made, tmp_path, lost):
     out = copied(made[0], tmp_path)
     folder, truth = session_files(0, "AU51", 1)
     (out / (truth if lost == "truth" else folder / lost)).unlink()
     assert write_dataset(out, **OPTIONS)["made"] == 1
     assert all_bytes(out) == all_bytes(made[0])
+
+
+def test_a_dataset_of_before_the_annotations_gets_them_without_being_filmed_again(made, tmp_path, monkeypatch):
+    out = copied(made[0], tmp_path)
+    for task in TASKS:
+        folder = out / session_files(0, task, 1)[0]
+        text = (folder / "session.toml").read_text()
+        (folder / "session.toml").write_text(text[: text.index("\n[[annotations]]")])
+        if task != TASKS[0]:  # whoever was killed here has written one
+            (folder / "occurrence.csv").unlink()
+    monkeypatch.setattr(dataset, "record", None)
+    assert write_dataset(out, **OPTIONS)["made"] == 3
+    assert all_bytes(out) == all_bytes(made[0])
+    assert write_dataset(out, **OPTIONS)["made"] == 0
 
 
 def test_other_options_make_it_again_and_more_of_it_adds_to_it(made, tmp_path):

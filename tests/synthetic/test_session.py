@@ -10,13 +10,14 @@ from scipy.spatial import ConvexHull
 from au3dmm.core.basis import Bases
 from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.errors import SchemaError
+from au3dmm.io.annotations import read_annotations
 from au3dmm.io.events import open_events
 from au3dmm.io.session import read_session
 from au3dmm.io.video import read_frames
 from au3dmm.synthetic.person import default_person, make_person
 from au3dmm.synthetic.session import TINY, write_session
 
-FILES = ["events.raw", "rgb.mp4", "rgb_timestamps.csv", "session.toml", "truth.json"]
+FILES = ["events.raw", "occurrence.csv", "rgb.mp4", "rgb_timestamps.csv", "session.toml", "truth.json"]
 
 
 def egg():
@@ -134,6 +135,18 @@ def test_the_truth_starts_and_ends_neutral_and_smiles_in_between(recorded):
     assert not alpha[[0, -1]].any()
     assert (alpha[7, 1:] > 1.5).all()
     assert len(truth["rotation_vector"]) == len(truth["scale_px_per_m"]) == len(truth["translation_px"]) == 15
+
+
+def test_the_action_units_of_its_frames_read_back_as_annotations(recorded):
+    folder, truth, _ = recorded
+    table = read_annotations(read_session(folder)).to_pylist()
+    assert {(row["kind"], row["origin"], row["vocabulary"]) for row in table} == {
+        ("frame_occurrence", "simulated", "au")
+    }
+    smile = {row["frame_index"] for row in table if row["label"] == "AU12" and row["value"]}
+    alpha = np.array(truth["alpha_au"])[:, truth["names_au"].index("AU12_left")]
+    assert smile == set(np.flatnonzero(alpha >= 0.6).tolist())
+    assert len(smile) > 3
 
 
 def test_progress_counts_every_picture_once(recorded):

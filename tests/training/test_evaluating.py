@@ -9,8 +9,8 @@ import torch
 
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
-from au3dmm.training.evaluating import evaluate, read_trained, rgb_cache
-from au3dmm.training.evaluation_files import grouped_order, write_evaluation
+from au3dmm.training.evaluating import evaluate, evaluate_folds, read_trained, rgb_cache
+from au3dmm.training.evaluation_files import grouped_order, write_evaluation, write_folds
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
 from au3dmm.training_config import load_training
@@ -150,3 +150,85 @@ def test_another_split_than_the_one_trained_on_is_told(run, trained, tmp_path, c
 def test_rgb_frames_of_models_in_a_run_lie_where_forgetting_removes_them(run, tmp_path):
     assert rgb_cache(run, run.path / "training" / "m") == run.state / "rgb"
     assert rgb_cache(run, tmp_path / "m") == tmp_path / "m" / "cache" / "rgb"
+
+
+CODED = ["n_frames=8", "epochs=2", "batch=4", "options.hidden=8", "loss.occurrence=1", "monitor=f1"]
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """A run in three folds with coded frames, and a model for each."""
+    run = write_training_run(tmp_path_factory.mktemp("folds"), people=6, n=12, folds=3, coded=True)
+    out = [run.path / "training" / f"f{i}" for i in range(3)]
+    for i, folder in enumerate(out):
+        train(run, load_training(None, [*CODED, f"fold={i}"], "alpha_lstm"), folder, TrainOptions(device="cpu"))
+    return run, [folder / LAST for folder in out]
+
+
+def test_units_of_frames_that_several_clips_show_are_averaged(folds):
+    """By hand: 12 frames are the clips 0 to 7 and 4 to 11; every second frame is coded, one unit in a recording."""
+    run, (checkpoint, *_) = folds
+    outcome, loaded = evaluate(checkpoint, run, "test", device="cpu")
+    said = outcome.occurrence
+    assert said.names == UNITS
+    labels = read_training_labels(run, occurrence=True)
+    session = next(s for s in labels.sessions if s.session_id == outcome.sessions[0])
+    alpha = torch.from_numpy(labels.alpha[session.rows]).clone()
+    alpha[3] = alpha[2]  # the gap is filled with the value before
+    with torch.inference_mode():
+        one, two = (torch.sigmoid(loaded.model(alpha[None, a : a + 8]).occurrence[0]).numpy() for a in (0, 4))
+    expected = np.zeros((12, 4))
+    expected[:8] += one
+    expected[4:] += two
+    expected[4:8] /= 2
+    mine = said.video == 0
+    np.testing.assert_allclose(said.probability[mine], expected[::2], atol=1e-6)
+    assert said.truth[mine].tolist() == [[1 - i % 2, -1, -1, -1] for i in range(6)]
+
+
+def test_what_was_coded_is_written_per_unit_and_on_average(folds, tmp_path):
+    run, (checkpoint, *_) = folds
+    outcome, loaded = evaluate(checkpoint, run, "test", device="cpu")
+    found = write_evaluation(tmp_path, checkpoint, run, "test", outcome, loaded, threshold=0.0)
+    rows = list(csv.DictReader((tmp_path / "occurrence.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == list(UNITS)
+    for row in rows:
+        assert (int(row["positives"]), int(row["negatives"])) == (6, 6)
+        assert float(row["f1"]) == float(row["f1_all_positive"]) == pytest.approx(2 / 3)  # at 0, all is said
+    assert found["overall"]["f1"]["value"] == found["f1_all_positive"]
+    page = (tmp_path / "metrics.md").read_text()
+    assert "| every unit in every frame, % | 66.7 |" in page
+    assert "12 coded frames" not in page
+    assert "48 coded frames of 2 subjects; a unit counts as said from a probability of 0 on." in page
+    assert "| AU51 | 6 | 6 | 66.7 [66.7, 66.7] | 66.7 |" in page
+
+
+def test_folds_are_one_table_with_each_beside_it(folds, tmp_path):
+    run, checkpoints = folds
+    outcome, each = evaluate_folds(checkpoints, run, "test", device="cpu")
+    assert sorted(outcome.subjects) == sorted(f"S{p}" for p in range(6) for _ in UNITS)
+    found = write_folds(tmp_path, checkpoints, run, "test", outcome, each)
+    assert json.loads((tmp_path / "metrics.json").read_text()) == found
+    assert found["n_videos"] == 24
+    assert [one["fold"] for one in found["folds"]] == [0, 1, 2]
+    assert [one["n_subjects"] for one in found["folds"]] == [2, 2, 2]
+    alone = [one["overall"]["f1"]["value"] for one in found["folds"]]
+    assert found["mean_over_folds"]["f1"] == pytest.approx(np.mean(alone))
+    assert found["overall"]["top1"]["value"] == pytest.approx(found["mean_over_folds"]["top1"])  # folds of equal size
+    page = (tmp_path / "metrics.md").read_text()
+    assert "# alpha_lstm, 3 models on test: 24 recordings of 6 subjects" in page
+    assert "| | all | fold 0 | fold 1 | fold 2 | mean of these |" in page
+
+
+def test_a_model_is_not_asked_twice_about_one_person(folds):
+    run, checkpoints = folds
+    with pytest.raises(ConfigError, match=r"f0/last\.pt and .*f0/last\.pt were both asked about S0, S3"):
+        evaluate_folds([checkpoints[0], checkpoints[0]], run, "test", device="cpu")
+
+
+def test_units_that_these_labels_do_not_know_are_not_measured(folds, tmp_path):
+    _, (checkpoint, *_) = folds
+    other = write_training_run(tmp_path, people=6, n=12, folds=3)
+    outcome, _ = evaluate(checkpoint, other, "test", device="cpu")
+    assert outcome.occurrence.names == UNITS
+    assert not len(outcome.occurrence.truth)

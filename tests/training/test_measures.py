@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
 from au3dmm.models import Prediction
-from au3dmm.training.measures import ClipScore, score_clips, summarise
+from au3dmm.training.measures import ClipScore, better, score_clips, summarise
 from au3dmm.training_config import LossParams
 
 
@@ -61,3 +62,33 @@ def test_what_no_frame_knows_is_left_out():
     batch["known"][:] = False
     assert "alpha" not in summarise(score_clips(prediction, batch, LossParams()))
     assert "alpha" not in summarise(score_clips(prediction._replace(alpha=None), batch, LossParams(alpha=0)))
+
+
+def test_f1_of_frames_is_averaged_over_the_units_that_occur_however_clips_are_batched():
+    batch, prediction = made()
+    g = torch.Generator().manual_seed(1)
+    codes = (torch.rand(5, 6, 3, generator=g) < torch.tensor([0.5, 0.3, 0.0])).float()
+    codes[torch.rand(5, 6, 3, generator=g) < 0.3] = torch.nan
+    logits = torch.randn(5, 6, 3, generator=g)
+    batch["occurrence"] = codes
+    found = summarise(score_clips(prediction._replace(occurrence=logits), batch, LossParams(occurrence=1)))
+    expected = []
+    for k in range(2):
+        known = torch.isfinite(codes[..., k])
+        expected.append(f1_score(codes[..., k][known], logits[..., k][known] >= 0))
+    assert found["f1"] == pytest.approx(np.mean(expected))
+    apart = []
+    for i in (3, 0, 4, 2, 1):
+        one, answer = rows(batch, prediction, slice(i, i + 1))
+        apart += score_clips(answer._replace(occurrence=logits[i : i + 1]), one, LossParams(occurrence=1))
+    assert summarise(apart) == found
+    assert "f1" not in summarise(score_clips(prediction, batch, LossParams()))
+    assert better(0.5, 0.4, "f1")
+    assert not better(0.4, 0.5, "f1")
+    assert not better(0.5, 0.5, "f1")
+    assert better(0.0, 0.0, "f1"), "the latest, as long as nothing is found"
+
+
+def test_what_is_not_taught_is_not_measured():
+    batch, prediction = made()
+    assert "accuracy" not in summarise(score_clips(prediction, batch, LossParams(classes=0)))

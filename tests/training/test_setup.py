@@ -3,6 +3,7 @@
 import logging
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -10,11 +11,13 @@ from au3dmm.core.canvases import PolarityCanvas
 from au3dmm.core.event_frames import Windows
 from au3dmm.core.representations import EventFrame
 from au3dmm.errors import Au3dmmError, ConfigError, SchemaError
+from au3dmm.io.annotations import annotations_schema
 from au3dmm.io.event_frame_table import write_event_frames
+from au3dmm.io.tables import write_table
 from au3dmm.models import MODELS
 from au3dmm.training.setup import read_part, read_setup
 from au3dmm.training_config import load_training
-from training_run import UNITS, Pooled, write_training_run
+from training_run import METADATA, UNITS, Pooled, statement, write_training_run
 
 BASE = ("n_frames=8", "image_px=16", "batch=3")
 
@@ -58,6 +61,7 @@ def test_the_model_fits_the_labels_and_nothing_is_predicted_that_is_not_taught(r
         (("options.depth=3",), "pooled", r"pooled has no option 'depth'; it has n_classes, "),
         (("options.n_alpha=3",), "pooled", r"options\.n_alpha: it follows from labels and data \(4\); leave it out"),
         (("representation=voxel",), "pooled", r"S0_AU1/event_frames\.voxel\.parquet: no .*; 8 of 8 .*there: polarity"),
+        (("monitor=f1",), "pooled", "'f1', which pooled is not taught here"),
         (("loss.occurrence=1",), "pooled", r"annotations\.parquet has no frame_occurrence of action units"),
         (("loss.classes=0",), "alpha_lstm", r"alpha_lstm reads alpha and cannot be taught it"),
         (("data.classes=task",), "pooled", r"no recording says its task, so there are no classes; set loss"),
@@ -154,3 +158,13 @@ def test_a_part_is_cut_for_a_checkpoint_as_it_was_trained_and_other_labels_are_r
         SchemaError, match=r"a\.pt: trained on labels with detector face_alignment; these have mediapipe"
     ):
         read_part(run, tmp_path / "a.pt", content, "val", cache=tmp_path)
+
+
+def test_the_best_model_is_not_chosen_by_units_that_val_does_not_show(tmp_path):
+    shown = write_training_run(tmp_path / "shown", n=8, coded=True)
+    setup_of(shown, "loss.occurrence=1", "monitor=f1")
+    said = [statement(f"S0_{unit}", "S0", unit, 0, 1.0) for unit in UNITS]  # of one who is in train
+    table = pa.Table.from_pylist(said, schema=annotations_schema())
+    write_table(shown.annotations, "annotations", table, METADATA)
+    with pytest.raises(ConfigError, match="no action unit is coded as there in any frame of val"):
+        setup_of(shown, "loss.occurrence=1", "monitor=f1")

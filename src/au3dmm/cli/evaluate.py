@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,23 @@ import click
 from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import Mode, logging_to, make_reporter
+from au3dmm.errors import ConfigError
+from au3dmm.evaluation.occurrence import THRESHOLD
+from au3dmm.evaluation.occurrence_summary import absent_words
 from au3dmm.evaluation.tables import PERCENT, WORDS
 
 _NAMED = 5
 
 
 @click.command("evaluate", short_help="Say how good a trained model is.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), required=True, help="best.pt of au3dmm train.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    type=click.Path(path_type=Path),
+    required=True,
+    multiple=True,
+    help="best.pt of au3dmm train; several, of different folds: each on its own people, all in one table.",
+)
 @click.option("--labels", type=click.Path(path_type=Path), required=True, help="Labelled dataset, or folder of a run.")
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: evaluation/<split> beside the checkpoint.")
@@ -27,9 +37,16 @@ _NAMED = 5
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load clips.")
 @click.option("--batch", type=click.IntRange(min=0), default=0, help="Clips at a time; default: as in training.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the resampled subjects.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=THRESHOLD,
+    show_default=True,
+    help="Probability from which on an action unit counts as said in a frame; choose another on val, not on test.",
+)
 @reporting_options
 def evaluate(
-    checkpoint: Path,
+    checkpoints: tuple[Path, ...],
     labels: Path,
     split: str,
     out: Path | None,
@@ -39,6 +56,7 @@ def evaluate(
     workers: int,
     batch: int,
     seed: int,
+    threshold: float,
     progress: Mode,
     as_json: bool,
     verbose: int,
@@ -46,22 +64,25 @@ def evaluate(
     """Say how good a trained model is: accuracy, F1, confusion, errors of coefficients, with 95 % intervals.
 
     Subjects are resampled for the intervals, since videos of one person are alike. Writes metrics.json, metrics.md,
-    predictions.csv, classes.csv, confusion.csv and confusion.png.
+    predictions.csv; of a classifier classes.csv, confusion.csv and confusion.png; of frame-level action units
+    occurrence.csv. The run's report.html shows the numbers, too.
 
     \b
     au3dmm evaluate --checkpoint DIR/best.pt --labels DATASET
+    au3dmm evaluate --checkpoint A/best.pt --checkpoint B/best.pt --checkpoint C/best.pt --labels DATASET
     """  # noqa: D301
     from au3dmm.io.runs import one_run
-    from au3dmm.training.evaluating import evaluate as ask
-    from au3dmm.training.evaluation_files import write_evaluation
+    from au3dmm.report.dataset_page import refresh_dataset_page
+    from au3dmm.training.evaluating import evaluate_folds
+    from au3dmm.training.evaluation_files import write_evaluation, write_folds
 
     run = one_run(labels, pipeline)
-    folder = out or checkpoint.parent / "evaluation" / split
+    folder = out or _beside(checkpoints) / "evaluation" / split
     reporter = make_reporter(progress)
     with reporter, logging_to(reporter, verbose):
         reporter({"event": "start", "stage": "evaluate"})
-        outcome, trained = ask(
-            checkpoint,
+        outcome, each = evaluate_folds(
+            checkpoints,
             run,
             split,  # type: ignore[arg-type]
             device=device,
@@ -72,12 +93,38 @@ def evaluate(
                 {"event": "progress", "stage": "evaluate", "done": done, "total": total}
             ),
         )
-        found = write_evaluation(folder, checkpoint, run, split, outcome, trained, seed=seed)
+        if len(each) > 1:
+            how: dict[str, Any] = {"seed": seed, "threshold": threshold}
+            found = write_folds(folder, checkpoints, run, split, outcome, each, **how)
+        else:
+            found = write_evaluation(
+                folder, checkpoints[0], run, split, outcome, each[0][1], seed=seed, threshold=threshold
+            )
         _draw(folder, found)
+        refresh_dataset_page(run, folder)
     if as_json:
         print_json({"out": str(folder), **found})
     else:
         say(summary(found, folder))
+
+
+def _beside(checkpoints: Sequence[Path]) -> Path:
+    """Return the folder whose results these are: that of the one checkpoint, or one that is named after all.
+
+    Examples
+    --------
+    >>> _beside([Path("m/f0/best.pt"), Path("m/f1/best.pt")]).as_posix()
+    'm/f0+f1'
+    """
+    folders = [path.parent for path in checkpoints]
+    names = [folder.name for folder in folders]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"--checkpoint: two in folders called {twice[0]!r}; expected folders of different names: say with --out DIR"
+            " where to write"
+        )
+    return folders[0] if len(folders) == 1 else folders[0].parent / "+".join(names)
 
 
 def _draw(folder: Path, found: Mapping[str, Any]) -> None:
@@ -124,15 +171,27 @@ def summary(found: Mapping[str, Any], folder: Path) -> str:
             ends = f"{scale * x['low']:{digits}} to {scale * x['high']:{digits}}"
         if key == "top1":
             ends += f"   ({_people(found, True)}; always the most frequent class: {100 * found['chance']:.1f} %)"
+        if key == "f1":
+            frames = f"{counted(found['n_frames_coded'], 'frame')} of {counted(found['n_subjects_coded'], 'subject')}"
+            ends += f"   ({frames}; every unit in every frame: {100 * found['f1_all_positive']:.1f} %)"
         rows.append((word, _value(found, key), ends))
     there = sorted((c["recall"], c["name"]) for c in found.get("classes", ()) if c["recall"] is not None)
     never = [c["name"] for c in found.get("classes", ()) if c["recall"] == 0]
-    title = f"{found['model']} on {found['split']}: {_people(found)}, {counted(found['steps'], 'step')} of training"
+    learnt = f"{counted(found['steps'], 'step')} of training"
+    if "folds" in found:
+        learnt = f"{len(found['folds'])} models together, {learnt}"
+    title = f"{found['model']} on {found['split']}: {_people(found)}, {learnt}"
     text = f"{title}\n{aligned(rows)}"
     if len(never) > _NAMED:
         text += f"\n\n{len(never)} of {len(there)} classes are never found: {', '.join(never)}"
     elif there:
         text += "\n\nfound least\n" + aligned([(name, f"{100 * recall:.0f} %") for recall, name in there[:_NAMED]])
+    units = sorted((u["f1"], u["f1_all_positive"], u["name"]) for u in found.get("units", ()) if u["f1"] is not None)
+    if units:
+        rows = [(name, f"{100 * f1:.0f} %", f"always: {100 * base:.0f} %") for f1, base, name in units[:_NAMED]]
+        text += f"\n\nlowest F1 of frames\n{aligned(rows)}"
+    if absent := absent_words(found):
+        text += f"\n\n{absent}"
     files = [("tables", str(folder / "metrics.md"))]
     if there:
         files.append(("picture", str(folder / "confusion.png")))

@@ -55,6 +55,7 @@ def experiment(
     """  # noqa: D301
     from au3dmm.io.assets import experiment_file
     from au3dmm.io.runs import one_run
+    from au3dmm.report.dataset_page import refresh_dataset_page
     from au3dmm.training.experiments import read_experiment, run_experiment
     from au3dmm.training.run import TrainOptions
 
@@ -79,6 +80,7 @@ def experiment(
             options=options,
             on_event=_told(reporter, progress),
         )
+        refresh_dataset_page(run, folder)
     if as_json:
         print_json({"out": str(result.out), "table": result.table, "results": result.results})
     else:

@@ -126,6 +126,8 @@ def measured(val: Mapping[str, float]) -> str:
         words.append(f"accuracy {100 * val['accuracy']:.1f} %")
     if "alpha" in val:
         words.append(f"alpha error {number(val['alpha'], 3)} standard deviations (rms)")
+    if "f1" in val:
+        words.append(f"F1 of frames {100 * val['f1']:.1f} %")
     if "loss" in val:
         words.append(f"loss {number(val['loss'], 3)}")
     return ", ".join(words)

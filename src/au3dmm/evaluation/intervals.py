@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +64,8 @@ def bootstrap(
         low, high = np.quantile(some, (0.025, 0.975)) if len(some) else (np.nan, np.nan)
         found[key] = Interval(x, float(low), float(high))
     return found
+
+
+def plain(x: float | np.floating[Any]) -> float | None:
+    """Return a number for JSON; None of one that does not exist."""
+    return float(x) if np.isfinite(x) else None

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.evaluation.classification import classify, grouped_confusion
-from au3dmm.evaluation.intervals import RESAMPLES, Interval, bootstrap
+from au3dmm.evaluation.intervals import RESAMPLES, Interval, bootstrap, plain
+from au3dmm.evaluation.occurrence import THRESHOLD, Occurrence
+from au3dmm.evaluation.occurrence_summary import summarise_units
 from au3dmm.evaluation.regression import AlphaSums, regress
 
 
@@ -30,6 +32,8 @@ class Outcome:
         None of a model that does not classify.
     alpha : AlphaSums or None
         Of the regressed coefficients; None of a model that regresses none.
+    occurrence : Occurrence or None
+        Of action units frame by frame; None of a model that was not taught them.
     """
 
     sessions: tuple[str, ...]
@@ -38,10 +42,22 @@ class Outcome:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float64] | None
     alpha: AlphaSums | None
+    occurrence: Occurrence | None = None
 
 
-def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) -> dict[str, Any]:
+def summarise(
+    outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES, threshold: float = THRESHOLD
+) -> dict[str, Any]:
     """Return all metrics as plain values, ready for JSON; a number that does not exist is None.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What was said.
+    seed, resamples : int
+        Of the intervals; without resamples there are none.
+    threshold : float
+        An action unit counts as said in a frame from this probability on.
 
     Returns
     -------
@@ -49,17 +65,19 @@ def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) ->
         ``n_videos``, ``n_subjects``, and those with a class, ``n_classified`` and ``n_subjects_classified``;
         ``chance``: the accuracy of always saying the most frequent class; ``overall``: name to ``{value, low, high}``;
         ``classes``: a list of ``{name, support, recall, precision, f1}``; ``confusion``: ``{names, table}``;
-        ``groups``: the same between parts of the face; ``components``: a list of ``{rmse, correlation}``.
+        ``groups``: the same between parts of the face; ``components``: a list of ``{rmse, correlation}``; and
+        what `summarise_units` says.
 
     Raises
     ------
     ValueError
-        If there is no video with a class, and no frame with coefficients.
+        If there is no video with a class, no frame with coefficients, and none with a coded unit.
     """
     subjects = np.array(outcome.subjects)
     named = np.flatnonzero(outcome.labels >= 0) if outcome.probabilities is not None else np.zeros(0, np.int64)
-    if not len(named) and (outcome.alpha is None or not outcome.alpha.n.sum()):
-        raise ValueError("no video with a class and no frame with coefficients; expected some of either")
+    coded = outcome.occurrence is not None and bool((outcome.occurrence.truth >= 0).any())
+    if not (len(named) or coded or (outcome.alpha is not None and outcome.alpha.n.sum())):
+        raise ValueError("no video with a class, no frame with coefficients or a coded unit; expected some of these")
     summary: dict[str, Any] = {
         "n_videos": len(outcome.sessions),
         "n_subjects": len(set(outcome.subjects)),
@@ -89,9 +107,9 @@ def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) ->
             {
                 "name": name,
                 "support": int(found.support[k]),
-                "recall": _plain(found.recall[k]),
-                "precision": _plain(found.precision[k]),
-                "f1": _plain(found.f1[k]),
+                "recall": plain(found.recall[k]),
+                "precision": plain(found.precision[k]),
+                "f1": plain(found.f1[k]),
             }
             for k, name in enumerate(outcome.classes)
         ]
@@ -112,17 +130,19 @@ def summarise(outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES) ->
         one = regress(sums)
         summary["n_frames"] = one.n_frames
         summary["components"] = [
-            {"rmse": _plain(rmse), "correlation": _plain(r)}
+            {"rmse": plain(rmse), "correlation": plain(r)}
             for rmse, r in zip(one.component_rmse, one.component_correlation, strict=True)
         ]
+    if outcome.occurrence is not None and coded:
+        units, means = summarise_units(
+            outcome.occurrence, outcome.subjects, threshold=threshold, seed=seed, resamples=resamples
+        )
+        summary |= units
+        intervals |= means
     summary["overall"] = {
-        key: {"value": _plain(x.value), "low": _plain(x.low), "high": _plain(x.high)} for key, x in intervals.items()
+        key: {"value": plain(x.value), "low": plain(x.low), "high": plain(x.high)} for key, x in intervals.items()
     }
     return summary
-
-
-def _plain(x: float | np.floating[Any]) -> float | None:
-    return float(x) if np.isfinite(x) else None
 
 
 def same_order(classes: Sequence[str]) -> tuple[str, ...]:

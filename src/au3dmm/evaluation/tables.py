@@ -7,6 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from au3dmm.evaluation.occurrence_summary import UNIT_KEYS, absent_words
+
 WORDS = {
     "top1": "accuracy",
     "top3": "top-3 accuracy",
@@ -17,8 +19,16 @@ WORDS = {
     "alpha_mse": "squared error of alpha per frame",
     "alpha_rmse": "rms error of a coefficient, std",
     "alpha_explained": "variance of alpha explained",
+    "f1": "F1 of frames, mean over units",
+    "occurrence_auc": "area under ROC, mean over units",
+    "occurrence_accuracy": "frames told right, mean over units",
+    "occurrence_calibration_error": "calibration error, mean over units",
+    "occurrence_brier": "Brier score, mean over units",
 }
-PERCENT = {"top1", "top3", "top5", "macro_f1"}
+PERCENT = {"top1", "top3", "top5", "macro_f1", "f1", "occurrence_accuracy"}
+BASELINES = {"chance": "always the most frequent class", "f1_all_positive": "every unit in every frame"}
+"""What needs no model, and the number that it stands beside: `top1` and `f1`."""
+_BESIDE = {"top1": "chance", "f1": "f1_all_positive"}
 
 
 def overall_markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
@@ -35,16 +45,17 @@ def overall_markdown(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     | accuracy, % | 75.0 [50.0, 100.0] |
     | always the most frequent class, % | 50.0 |
     """
-    rows = [["videos (subjects)", *(f"{s['n_videos']} ({s['n_subjects']})" for s in summaries.values())]]
+    rows = [["videos (subjects)", *(_counts(s["n_videos"], s["n_subjects"]) for s in summaries.values())]]
     if any("n_classified" in s for s in summaries.values()):
         known = [(s.get("n_classified"), s.get("n_subjects_classified")) for s in summaries.values()]
-        rows.append(["of these with a class", *(f"{n} ({people})" if n else "" for n, people in known)])
+        rows.append(["of these with a class", *(_counts(n, people) for n, people in known)])
     for key, word in WORDS.items():
         if any(key in s["overall"] for s in summaries.values()):
             name = f"{word}, %" if key in PERCENT else word
             rows.append([name, *(_interval(s["overall"].get(key), key in PERCENT) for s in summaries.values())])
-        if key == "top1" and any("chance" in s for s in summaries.values()):
-            rows.append(["always the most frequent class, %", *(_percent(s.get("chance")) for s in summaries.values())])
+        base = _BESIDE.get(key, "")
+        if any(s.get(base) is not None for s in summaries.values()):
+            rows.append([f"{BASELINES[base]}, %", *(_percent(s.get(base)) for s in summaries.values())])
     return markdown(["", *summaries], rows)
 
 
@@ -64,6 +75,32 @@ def confusion_markdown(confusion: Mapping[str, Any]) -> str:
         total = sum(line)
         rows.append([f"{name} ({total})", *(f"{100 * x / total:.0f}" if total else "" for x in line)])
     return markdown(["true \\ said", *confusion["names"]], rows)
+
+
+def units_markdown(summary: Mapping[str, Any]) -> str:
+    """Return a table with a row per action unit, their average below: frames, F1, precision, recall, ...
+
+    Units that never occur have no F1 and are not in the average; a line below names them.
+    """
+    rows = []
+    for u in summary["units"]:
+        f1 = {"value": u["f1"], "low": u["f1_low"], "high": u["f1_high"]}
+        percents = [_percent(u[key]) for key in ("f1_all_positive", "precision", "recall", "accuracy")]
+        rest = [_number(u[key]) for key in ("auc", "calibration_error")]
+        rows.append([u["name"], str(u["positives"]), str(u["negatives"]), _interval(f1, True), *percents, *rest])
+    said = summary["overall"]
+    means = [_percent(summary["f1_all_positive"]), "", "", _interval(said["occurrence_accuracy"], True)]
+    means += [_interval(said[key], False) for key in ("occurrence_auc", "occurrence_calibration_error")]
+    rows.append(["average", "", "", _interval(said["f1"], True), *means])
+    head = ["unit", "frames with", "without", "F1, %", "F1 of saying it always, %", "precision, %", "recall, %"]
+    text = markdown([*head, "accuracy, %", "area under ROC", "calibration error"], rows)
+    absent = absent_words(summary)
+    return text + (f"\n{absent}.\n" if absent else "")
+
+
+def units_csv(summary: Mapping[str, Any]) -> str:
+    """Return the numbers of each action unit as CSV; empty where there is none."""
+    return _csv([list(UNIT_KEYS), *([u[key] for key in UNIT_KEYS] for u in summary["units"])])
 
 
 def classes_csv(summary: Mapping[str, Any]) -> str:
@@ -90,6 +127,10 @@ def _interval(x: Mapping[str, float | None] | None, percent: bool) -> str:
     show = _percent if percent else _number
     ends = "" if x["low"] is None else f" [{show(x['low'])}, {show(x['high'])}]"
     return show(x["value"]) + ends
+
+
+def _counts(n: int | None, people: int | None) -> str:
+    return f"{n} ({people})" if n else ""
 
 
 def _percent(x: float | None) -> str:

@@ -85,6 +85,16 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def training(self) -> Path:
+        """One folder per model that was trained on these labels."""
+        return self.path / "training"
+
+    @property
+    def experiments(self) -> Path:
+        """One folder per experiment on these labels."""
+        return self.path / "experiments"
+
+    @property
     def state(self) -> Path:
         """What only serves to run faster or to show progress, and may be deleted at any time."""
         return self.path / ".state"

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from au3dmm.io.atomic import write_bytes
+from au3dmm.errors import Au3dmmError, BusyError
+from au3dmm.io.atomic import folder_lock, write_bytes
+from au3dmm.io.evaluations import Evaluated, ExperimentTable, evaluations_in, experiments_in
 from au3dmm.io.failures import read_failures
 from au3dmm.io.neutral_faces import NeutralRow, neutral_faces
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, outcome_counts, part_of, read_index, tally
 from au3dmm.report.calibration import KINDS, LIMITS, calibration_of
+from au3dmm.report.trained_models import trained_models
 
+log = logging.getLogger(__name__)
 _TEMPLATES = Path(__file__).with_name("templates")
 _BINS = 10
 _LEFT, _TOP, _SIDE = 46, 10, 260  # of the drawing of the uncertainty
+_WAIT_S, _TRIES = 0.5, 60
 
 
 def write_dataset_page(out: RunFolder) -> None:
@@ -33,8 +40,47 @@ def write_dataset_page(out: RunFolder) -> None:
     """
     rows, metadata = read_index(out.index)
     people = neutral_faces(out, rows)
-    html = dataset_page(rows, metadata, read_failures(out.failures), again=retry_command(out), neutral=people)
+    html = dataset_page(
+        rows,
+        metadata,
+        read_failures(out.failures),
+        again=retry_command(out),
+        neutral=people,
+        evaluations=evaluations_in(out),
+        experiments=experiments_in(out),
+    )
     write_bytes(out.report, html.encode())
+
+
+def refresh_dataset_page(out: RunFolder, results: Path) -> None:
+    """Write ``report.html`` anew because of results of training, if they lie where it looks for them.
+
+    Whoever holds the dataset's folder is waited for. Results stand by themselves: if the page cannot be written, that
+    is only warned of.
+
+    Parameters
+    ----------
+    out : RunFolder
+        The run.
+    results : Path
+        The folder of the results.
+    """
+    places = [place.resolve() for place in (out.training, out.experiments)]
+    if not any(place in results.resolve().parents for place in places) or not out.index.is_file():
+        return
+    for attempt in range(_TRIES):
+        try:
+            with folder_lock(out.dataset):
+                write_dataset_page(out)
+            return
+        except BusyError as err:
+            if attempt + 1 == _TRIES:
+                log.warning("%s does not show these results: %s", out.report, err)
+            else:
+                time.sleep(_WAIT_S)
+        except Au3dmmError as err:
+            log.warning("%s does not show these results: %s", out.report, err)
+            return
 
 
 def retry_command(out: RunFolder) -> str:
@@ -57,6 +103,8 @@ def dataset_page(
     *,
     again: str,
     neutral: Sequence[NeutralRow] = (),
+    evaluations: Sequence[Evaluated] = (),
+    experiments: Sequence[ExperimentTable] = (),
 ) -> str:
     """Return the page as HTML; equal datasets give equal text.
 
@@ -72,6 +120,8 @@ def dataset_page(
         The command that tries failed sessions again.
     neutral : sequence of NeutralRow
         How far the neutral faces can be believed.
+    evaluations, experiments : sequence
+        Of models trained on these labels.
     """
     counts = outcome_counts(rows)
     about = metadata.get("dataset") or {}
@@ -109,6 +159,7 @@ def dataset_page(
         limits=LIMITS,
         neutral=neutral,
         doubtful=[one for one in neutral if one.doubtful],
+        trained=trained_models(evaluations, experiments, metadata.get("fingerprint")),
         problems=sorted((metadata.get("annotation_problems") or {}).items()),
     )
 

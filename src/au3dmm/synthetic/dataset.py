@@ -1,7 +1,7 @@
 """Write a synthetic dataset: subjects who do tasks several times, and beside their recordings the truth.
 
     DIR/dataset.toml  DIR/participants.tsv
-    DIR/rawdata/sub-S001/S001_AU12_1/{session.toml rgb.mp4 rgb_timestamps.csv events.raw}
+    DIR/rawdata/sub-S001/S001_AU12_1/{session.toml rgb.mp4 rgb_timestamps.csv events.raw occurrence.csv}
     DIR/truth/S001_AU12_1.json
 
 Each session depends on the dataset's seed, its subject, task and repetition only: not on what else is made, nor where.
@@ -29,7 +29,7 @@ from au3dmm.synthetic.cast import draw_look, subject_name
 from au3dmm.synthetic.film import Film
 from au3dmm.synthetic.motion import with_stand_ins
 from au3dmm.synthetic.people import HeadModel, head_model
-from au3dmm.synthetic.session import FILES, Identity, record
+from au3dmm.synthetic.session import FILES, FILMED, Identity, record, tell
 from au3dmm.synthetic.session_setup import Setup
 from au3dmm.synthetic.takes import RAW, VERSION, Take, plan_takes
 from au3dmm.synthetic.tasks import ACTION_UNITS, TASKS, plan_task
@@ -142,7 +142,8 @@ def _make(out: Path, take: Take) -> None:
         base_us=None if rng.random() < 0.25 else int(rng.integers(1, 2400)) * _BLOCK_US,
     )
     person = head_model(take.head).person(take.seed, take.subject, look)
-    performance = with_stand_ins(plan_task(take.task, take.seconds, key), head_model(take.head).stand_ins)
+    planned = plan_task(take.task, take.seconds, key)
+    performance = with_stand_ins(planned, head_model(take.head).stand_ins)
     film = Film(person, performance, setup, room=take.seed + take.subject)
     source: dict[str, str | int | float] = {
         "from": _FROM,
@@ -162,7 +163,20 @@ def _make(out: Path, take: Take) -> None:
     )
     folder = out / take.place
     remove_leftovers(folder)
-    record(folder, film, identity, out / take.truth, seed=key, seconds=take.seconds)
+    place = (folder, film, identity, out / take.truth)
+    if _is_filmed(out, take):
+        tell(*place, seconds=take.seconds, planned=planned)
+    else:
+        record(*place, seed=key, seconds=take.seconds, planned=planned)
+
+
+def _is_filmed(out: Path, take: Take) -> bool:
+    """Say whether all is there but what is said of it, as older versions left it: filming takes long."""
+    manifest = out / take.place / MANIFEST
+    files = [*(out / take.place / name for name in FILMED), out / take.truth]
+    if not (manifest.is_file() and all(path.is_file() and path.stat().st_size > 0 for path in files)):
+        return False
+    return read_session(manifest).manifest.source.get("fingerprint") == take.fingerprint()
 
 
 def _setup(small: bool) -> Setup:
@@ -228,7 +242,7 @@ def _check_ours(out: Path) -> None:
 
 
 def _made_before(out: Path) -> dict[str, str]:
-    """Return the fingerprint of each session in the folder.
+    """Return the fingerprint of each session in the folder; none of what an older version left without annotations.
 
     Raises
     ------
@@ -241,7 +255,9 @@ def _made_before(out: Path) -> dict[str, str]:
         source = session.manifest.source
         if source.get("from") != _FROM:
             raise ConfigError(f"{manifest}: a recording that synth did not make; choose another --out DIR")
-        found[session.session_id] = str(source.get("fingerprint"))
+        # until the manifest tells of them, the frames' action units are not there
+        told = bool(session.manifest.annotations)
+        found[session.session_id] = str(source.get("fingerprint")) if told else ""
     return found
 
 

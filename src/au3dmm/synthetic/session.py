@@ -21,12 +21,14 @@ from au3dmm.io.session import MANIFEST
 from au3dmm.io.video_write import write_video
 from au3dmm.synthetic.film import Film, rgb_view
 from au3dmm.synthetic.motion import Movement, Performance, Turn, plan_movements
+from au3dmm.synthetic.occurrence import FILE, occurrence_csv, occurrence_of
 from au3dmm.synthetic.person import Person, default_person
 from au3dmm.synthetic.session_setup import TINY, TRUTH, Setup, manifest_toml, timestamps_csv
 
 __all__ = ["TINY", "Identity", "Setup", "record", "write_session"]
 
-FILES = ("rgb.mp4", "rgb_timestamps.csv", "events.raw", MANIFEST)
+FILMED = ("rgb.mp4", "rgb_timestamps.csv", "events.raw")
+FILES = (*FILMED, FILE, MANIFEST)
 _WRAP_US = 1 << 24
 _BLOCK_US = 1 << 12
 
@@ -68,7 +70,8 @@ def write_session(
     person: Person | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
-    """Write `session.toml`, `rgb.mp4`, `rgb_timestamps.csv`, `events.raw` (EVT3) and `truth.json` into `folder`.
+    """Write `session.toml`, `rgb.mp4`, `rgb_timestamps.csv`, `events.raw` (EVT3), `occurrence.csv` and `truth.json`
+    into `folder`.
 
     The manifest is written last, so a folder that has one is complete. Equal arguments give equal bytes.
 
@@ -119,6 +122,7 @@ def record(
     seed: int | tuple[int, ...],
     seconds: float,
     fps: float = 30.0,
+    planned: Performance | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> dict[str, Any]:
     """Write the files of a session into `folder`, and the truth about it to `truth_file`; the manifest comes last.
@@ -137,6 +141,8 @@ def record(
         Of the noise of both cameras.
     seconds, fps : float
         Length of the RGB video, and its frames per second.
+    planned : Performance, optional
+        What was to be done, where the film shows other movements in its place.
     progress : callable, optional
         Called with the pictures drawn so far and their number.
 
@@ -156,8 +162,8 @@ def record(
         (folder / MANIFEST).unlink(missing_ok=True)
     except OSError as err:
         raise OutputError(f"{folder}: cannot be written: {os_reason(err)}; choose another --out DIR") from err
-    n_frames = max(1, round(seconds * fps))
-    pts_us = setup.first_pts_us + np.rint(np.arange(n_frames) * 1e6 / fps).astype(np.int64)
+    pts_us = _frame_times(setup, seconds, fps)
+    n_frames = len(pts_us)
     base_us = setup.base_us
     if base_us is None:
         # whole blocks of the camera clock, placed so that its 24 bits run over in the middle of the video
@@ -191,6 +197,28 @@ def record(
         **_film_truth(film, pts_us),
     }
     write_json(truth_file, truth)
+    tell(folder, film, identity, truth_file, seconds=seconds, fps=fps, planned=planned)
+    return truth
+
+
+def tell(
+    folder: Path,
+    film: Film,
+    identity: Identity,
+    truth_file: Path,
+    *,
+    seconds: float,
+    fps: float = 30.0,
+    planned: Performance | None = None,
+) -> None:
+    """Write what is said of a session that is filmed: `occurrence.csv`, then the manifest.
+
+    Parameters are those of `record`.
+    """
+    setup = film.setup
+    pts_us = _frame_times(setup, seconds, fps)
+    there = occurrence_of(planned or film.performance, (pts_us - setup.first_pts_us) * 1e-6)
+    write_bytes(folder / FILE, occurrence_csv(there).encode())
     optional = {"task": identity.task, "au": identity.au, "run": identity.run}
     section = {
         "subject_id": identity.subject_id,
@@ -199,9 +227,17 @@ def record(
         "simulated_events": True,
     }
     place = truth_file.name if truth_file.parent == folder else f"{truth_file.parent.name}/{truth_file.name}"
-    text = manifest_toml(section, setup, fps=fps, n_frames=n_frames, source=identity.source or {}, truth=place)
+    codes = {"kind": "frame_occurrence", "origin": "simulated", "file": FILE}
+    text = manifest_toml(
+        section, setup, fps=fps, n_frames=len(pts_us), source=identity.source or {}, truth=place, annotations=[codes]
+    )
     write_bytes(folder / MANIFEST, text.encode())
-    return truth
+
+
+def _frame_times(setup: Setup, seconds: float, fps: float) -> NDArray[np.int64]:
+    """Return when RGB frames are shown, us on the RGB clock."""
+    n = max(1, round(seconds * fps))
+    return np.asarray(setup.first_pts_us + np.rint(np.arange(n) * 1e6 / fps), np.int64)
 
 
 def _counter(total: int, progress: Callable[[int, int | None], None] | None) -> Callable[[], None]:

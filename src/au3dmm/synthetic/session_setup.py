@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,7 @@ def manifest_toml(
     n_frames: int,
     source: Mapping[str, str | int | float],
     truth: str,
+    annotations: Sequence[Mapping[str, str]] = (),
 ) -> str:
     """Return the text of `session.toml`.
 
@@ -115,6 +116,8 @@ def manifest_toml(
         RGB frames.
     truth : str
         Where the truth lies, for the comment.
+    annotations : sequence of mapping
+        What is said of it besides.
     """
     rgb: dict[str, str | int | float | bool] = {
         "file": "rgb.mp4",
@@ -145,6 +148,8 @@ def manifest_toml(
     lines = [f"# a synthetic session: a rendered head, simulated events; the truth is in {truth}", "schema_version = 1"]
     for name, values in sections.items():
         lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    for one in annotations:
+        lines += ["", "[[annotations]]", *(f"{key} = {_toml(value)}" for key, value in one.items())]
     return "\n".join(lines) + "\n"
 
 

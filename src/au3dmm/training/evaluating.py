@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.evaluation.regression import stack_sums, sum_frames
+from au3dmm.evaluation.occurrence import Occurrence, as_codes
+from au3dmm.evaluation.pooling import pool
+from au3dmm.evaluation.regression import AlphaSums, stack_sums, sum_frames
 from au3dmm.evaluation.summary import Outcome
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.models import Network, Prediction
@@ -84,10 +86,11 @@ def evaluate(
     """Ask a model about every recording of a part.
 
     A recording is cut into clips as in training, without augmentation. Its class is judged by the mean of its clips'
-    log probabilities; coefficients of a frame that several clips show are averaged. Of frames that have no label the
-    class counts all the same; models of coefficients cannot say anything of a recording without any, and a warning
-    says how many those are. Another warning is given if the labels, or who is in which part, have changed since the
-    model was trained: it may know who it is asked about.
+    log probabilities; coefficients, and probabilities of action units, of a frame that several clips show are averaged.
+    Of frames that have no label the class counts all the same, and so does what coders said of them; models of
+    coefficients cannot say anything of a recording without any, and a warning says how many those are. Another warning
+    is given if the labels, or who is in which part, have changed since the model was trained: it may know who it is
+    asked about.
 
     Parameters
     ----------
@@ -135,6 +138,37 @@ def evaluate(
     return heard.outcome(), trained
 
 
+def evaluate_folds(
+    checkpoints: Sequence[Path], run: RunFolder, part: Part = "test", **options: Any
+) -> tuple[Outcome, list[tuple[Outcome, Trained]]]:
+    """Ask each of several models about its own part of a run, and put the answers together.
+
+    Parameters
+    ----------
+    checkpoints : sequence of Path
+        Trained on the same run with different ``data.fold``.
+    run, part, options
+        See `evaluate`.
+
+    Returns
+    -------
+    outcome : Outcome
+        Of all of them, as if one model had answered.
+    each : list of (Outcome, Trained)
+        In order.
+
+    Raises
+    ------
+    ConfigError
+        If two of them are asked about one person, or they tell different things.
+    """
+    each = [evaluate(path, run, part, **options) for path in checkpoints]
+    try:
+        return pool([outcome for outcome, _ in each], list(map(str, checkpoints))), each
+    except ValueError as err:
+        raise ConfigError(str(err)) from err
+
+
 def rgb_cache(run: RunFolder, folder: Path) -> Path:
     """Return where RGB frames are decoded to, for models in a folder: in a run, where `forget` removes them."""
     return run.state / "rgb" if run.path.resolve() in folder.resolve().parents else folder / "cache" / "rgb"
@@ -160,45 +194,56 @@ def _warn(checkpoint: Path, run: RunFolder, part: Part, trained: Trained, clips:
         )
 
 
+class _Frames:
+    """Values of frames, averaged over the clips that show them, of recordings by number."""
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._sums: dict[int, NDArray[np.float64]] = {}
+        self._times: dict[int, NDArray[np.int64]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._sums)
+
+    def add(self, session: int, n: int, first: int, values: NDArray[np.float64]) -> None:
+        """Take what a clip says of its frames (count, K), in a recording of n frames."""
+        if session not in self._sums:
+            self._sums[session], self._times[session] = np.zeros((n, values.shape[1])), np.zeros(n, np.int64)
+        rows = slice(first, first + (len(values) - 1) * self._every + 1, self._every)
+        self._sums[session][rows] += values
+        self._times[session][rows] += 1
+
+    def mean(self, session: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the averages (n, K), and whether any clip showed the frame (n,)."""
+        times = self._times[session]
+        return self._sums[session] / np.maximum(times, 1)[:, None], times > 0
+
+
 class _Heard:
     """What a model said so far, per recording."""
 
     def __init__(self, trained: Trained, clips: Clips) -> None:
         self._labels, self._trained, self._clips = clips.labels, trained, clips
         self._chances: dict[int, list[NDArray[np.float64]]] = {}
-        self._alpha: dict[int, NDArray[np.float64]] = {}
-        self._times: dict[int, NDArray[np.int64]] = {}
+        every = trained.params.data.every
+        self._alpha, self._units = _Frames(every), _Frames(every)
 
     def take(self, batch: Mapping[str, Any], prediction: Prediction) -> None:
         chances = torch.log_softmax(prediction.logits.double(), -1).cpu().numpy()
         alpha = None if prediction.alpha is None else prediction.alpha.double().cpu().numpy()
-        every = self._trained.params.data.every
+        units = None if prediction.occurrence is None else torch.sigmoid(prediction.occurrence.double()).cpu().numpy()
         for i, number in enumerate(batch["number"].tolist()):
             session, first, count = self._clips.places[number]
             self._chances.setdefault(session, []).append(chances[i])
-            if alpha is None:
-                continue
-            n = self._labels.sessions[session].n
-            if session not in self._alpha:
-                self._alpha[session] = np.zeros((n, alpha.shape[2]))
-                self._times[session] = np.zeros(n, np.int64)
-            rows = slice(first, first + (count - 1) * every + 1, every)
-            self._alpha[session][rows] += alpha[i, alpha.shape[1] - count :]
-            self._times[session][rows] += 1
+            for frames, values in ((self._alpha, alpha), (self._units, units)):
+                if values is not None:
+                    frames.add(session, self._labels.sessions[session].n, first, values[i, values.shape[1] - count :])
 
     def outcome(self) -> Outcome:
         labels, classes = self._labels, self._trained.classes
         place = {name: i for i, name in enumerate(classes)}
         numbers = sorted(self._chances)
         some = [labels.sessions[i] for i in numbers]
-        sums = None
-        if self._alpha:
-            parts = []
-            for i, session in zip(numbers, some, strict=True):
-                seen = self._times[i] > 0
-                alpha = self._alpha[i] / np.maximum(self._times[i], 1)[:, None]
-                parts.append(sum_frames(labels.alpha[session.rows], alpha, labels.valid[session.rows] & seen))
-            sums = stack_sums(parts)
         probabilities = None
         if classes and self._trained.params.loss.classes:
             mean = np.array([np.mean(self._chances[i], axis=0) for i in numbers])
@@ -211,8 +256,33 @@ class _Heard:
             classes,
             np.array([place.get(str(classified_by(s, data)), -1) for s in some], np.int64),
             probabilities,
-            sums,
+            self._alpha_sums(numbers) if self._alpha else None,
+            self._occurrence(numbers) if self._units else None,
         )
+
+    def _alpha_sums(self, numbers: Sequence[int]) -> AlphaSums:
+        parts = []
+        for i in numbers:
+            rows, (alpha, seen) = self._labels.sessions[i].rows, self._alpha.mean(i)
+            parts.append(sum_frames(self._labels.alpha[rows], alpha, self._labels.valid[rows] & seen))
+        return stack_sums(parts)
+
+    def _occurrence(self, numbers: Sequence[int]) -> Occurrence:
+        """Return what was said of the model's units in frames where one of them was coded; labels may know others."""
+        names = tuple(self._trained.content["labels"]["names_occurrence"])
+        column = {name: k for k, name in enumerate(self._labels.names_occurrence)}
+        video, truth, said = [], [], []
+        for place, i in enumerate(numbers):
+            units, seen = self._units.mean(i)
+            coded = np.full(units.shape, -1, np.int8)
+            for k, name in enumerate(names):
+                if name in column:
+                    coded[:, k] = as_codes(self._labels.occurrence[self._labels.sessions[i].rows, column[name]])
+            rows = seen & (coded >= 0).any(1)
+            video.append(np.full(int(rows.sum()), place))
+            truth.append(coded[rows])
+            said.append(units[rows])
+        return Occurrence(names, np.concatenate(video), np.concatenate(truth), np.concatenate(said))
 
 
 def _line(err: Exception) -> str:

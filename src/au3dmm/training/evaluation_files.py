@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from au3dmm.errors import ConfigError
 from au3dmm.evaluation.classification import GROUPS
+from au3dmm.evaluation.intervals import RESAMPLES
+from au3dmm.evaluation.occurrence import THRESHOLD
 from au3dmm.evaluation.summary import Outcome, summarise
 from au3dmm.evaluation.tables import (
     classes_csv,
@@ -17,20 +20,31 @@ from au3dmm.evaluation.tables import (
     confusion_csv,
     confusion_markdown,
     overall_markdown,
+    units_csv,
+    units_markdown,
 )
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.hashing import sha256_file
 from au3dmm.io.run_folder import RunFolder
+from au3dmm.io.sessions_index import read_index
 from au3dmm.training.evaluating import Trained
 
 _GROUPED = tuple(unit for units in GROUPS.values() for unit in units)
 
 
 def write_evaluation(
-    folder: Path, checkpoint: Path, run: RunFolder, part: str, outcome: Outcome, trained: Trained, *, seed: int = 0
+    folder: Path,
+    checkpoint: Path,
+    run: RunFolder,
+    part: str,
+    outcome: Outcome,
+    trained: Trained,
+    *,
+    seed: int = 0,
+    threshold: float = THRESHOLD,
 ) -> dict[str, Any]:
-    """Write ``metrics.json``, ``metrics.md`` and ``predictions.csv`` and, of a classifier, ``classes.csv`` and
-    ``confusion.csv``.
+    """Write ``metrics.json``, ``metrics.md`` and ``predictions.csv``; of a classifier, ``classes.csv`` and
+    ``confusion.csv``; where action units were coded frame by frame, ``occurrence.csv``.
 
     Returns
     -------
@@ -44,27 +58,123 @@ def write_evaluation(
     OutputError
         If `folder` cannot be written.
     """
-    try:
-        summary = summarise(outcome, seed=seed)
-    except ValueError as err:
-        raise ConfigError(f"{run.path}: {part}: {err}") from err
-    name = trained.content["model"]["name"]
+    summary = _summary(run, part, outcome, seed, threshold)
     found = {
-        "model": name,
+        "model": trained.content["model"]["name"],
         "checkpoint_sha256": sha256_file(checkpoint),
         "split": part,
         "steps": trained.content["progress"]["step"],
         "seed": trained.params.seed,
-        "labels": {key: trained.content["labels"].get(key) for key in ("basis", "detector", "representation")},
+        "labels": _labels(run, trained),
         **summary,
     }
-    write_json(folder / "metrics.json", found)
-    write_bytes(folder / "metrics.md", _page(name, part, summary).encode())
-    write_bytes(folder / "predictions.csv", predictions_csv(outcome).encode())
-    if "classes" in summary:
-        write_bytes(folder / "classes.csv", classes_csv(summary).encode())
-        write_bytes(folder / "confusion.csv", confusion_csv(summary["confusion"]).encode())
+    _write(folder, found, outcome, _page(found["model"], part, summary))
     return found
+
+
+def write_folds(
+    folder: Path,
+    checkpoints: Sequence[Path],
+    run: RunFolder,
+    part: str,
+    outcome: Outcome,
+    each: Sequence[tuple[Outcome, Trained]],
+    *,
+    seed: int = 0,
+    threshold: float = THRESHOLD,
+) -> dict[str, Any]:
+    """Write the same of several models whose answers were put together, with the numbers of each beside them.
+
+    Parameters
+    ----------
+    outcome, each
+        What `evaluate_folds` returned.
+    folder, checkpoints, run, part, seed, threshold
+        As in `write_evaluation`.
+
+    Returns
+    -------
+    dict
+        What is in ``metrics.json``: ``folds`` in place of ``checkpoint_sha256``, ``steps`` of all of them together, and
+        ``mean_over_folds``, which papers report, too.
+
+    Raises
+    ------
+    ConfigError
+        If nothing of these recordings, or of those of one model, can be measured.
+    OutputError
+        If `folder` cannot be written.
+    """
+    summary = _summary(run, part, outcome, seed, threshold)
+    folds = []
+    for path, (one, trained) in zip(checkpoints, each, strict=True):
+        alone = _summary(run, f"{path}: {part}", one, seed, threshold, resamples=0)
+        folds.append(
+            {
+                "checkpoint_sha256": sha256_file(path),
+                "fold": trained.params.data.fold,
+                "steps": trained.content["progress"]["step"],
+                "seed": trained.params.seed,
+                **{key: alone[key] for key in _OF_FOLD if key in alone},
+                "overall": {key: {**x, "low": None, "high": None} for key, x in alone["overall"].items()},
+            }
+        )
+    found = {
+        "model": " + ".join(sorted({trained.content["model"]["name"] for _, trained in each})),
+        "split": part,
+        "steps": sum(one["steps"] for one in folds),
+        "labels": _labels(run, each[0][1]),
+        "folds": folds,
+        "mean_over_folds": {key: _mean([one["overall"][key]["value"] for one in folds]) for key in summary["overall"]},
+        **summary,
+    }
+    columns: dict[str, Mapping[str, Any]] = {"all": summary}
+    for i, fold in enumerate(folds):
+        columns[f"model {i + 1}" if fold["fold"] is None else f"fold {fold['fold']}"] = fold
+    if len(columns) < 1 + len(folds):  # two of one number would be one column
+        columns = {"all": summary, **{f"model {i + 1}": fold for i, fold in enumerate(folds)}}
+    means = {key: {"value": x, "low": None} for key, x in found["mean_over_folds"].items()}
+    columns["mean of these"] = {"n_videos": None, "n_subjects": None, "overall": means}
+    text = f"\n## Folds\n\nEach model on the people that were kept from it.\n\n{overall_markdown(columns)}"
+    _write(folder, found, outcome, _page(f"{found['model']}, {len(folds)} models", part, summary) + text)
+    return found
+
+
+_OF_FOLD = (
+    *("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "chance"),
+    *("n_frames_coded", "n_subjects_coded", "units_absent", "f1_all_positive"),
+)
+
+
+def _summary(
+    run: RunFolder, part: str, outcome: Outcome, seed: int, threshold: float, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    try:
+        return summarise(outcome, seed=seed, threshold=threshold, resamples=resamples)
+    except ValueError as err:
+        raise ConfigError(f"{run.path}: {part}: {err}") from err
+
+
+def _labels(run: RunFolder, trained: Trained) -> dict[str, Any]:
+    """Return what the model was trained for, and which labels it was measured on."""
+    said = {key: trained.content["labels"].get(key) for key in ("basis", "detector", "representation")}
+    return said | {"fingerprint": read_index(run.index)[1].get("fingerprint")}
+
+
+def _write(folder: Path, found: dict[str, Any], outcome: Outcome, page: str) -> None:
+    if "classes" in found:
+        write_bytes(folder / "classes.csv", classes_csv(found).encode())
+        write_bytes(folder / "confusion.csv", confusion_csv(found["confusion"]).encode())
+    if "units" in found:
+        write_bytes(folder / "occurrence.csv", units_csv(found).encode())
+    write_bytes(folder / "predictions.csv", predictions_csv(outcome).encode())
+    write_bytes(folder / "metrics.md", page.encode())
+    write_json(folder / "metrics.json", found)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    there = [x for x in values if x is not None]
+    return statistics.fmean(there) if there else None
 
 
 def predictions_csv(outcome: Outcome) -> str:
@@ -107,4 +217,9 @@ def _page(name: str, part: str, summary: dict[str, Any]) -> str:
     if "classes" in summary:
         text += f"\n## Classes\n\n{classes_markdown(summary)}"
         text += f"\n## Parts of the face\n\n% of each row.\n\n{confusion_markdown(summary['groups'])}"
+    if "units" in summary:
+        people = summary["n_subjects_coded"]
+        frames = f"{summary['n_frames_coded']} coded frames of {people} subject{'' if people == 1 else 's'}"
+        said = f"a unit counts as said from a probability of {summary['threshold']:g} on"
+        text += f"\n## Action units, frame by frame\n\n{frames}; {said}.\n\n{units_markdown(summary)}"
     return text

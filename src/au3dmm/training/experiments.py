@@ -30,9 +30,10 @@ _WORDS = {
     "alpha_mse": "alpha, squared error",
     "alpha_rmse": "alpha, rms error",
     "alpha_explained": "alpha explained",
+    "f1": "F1 of frames, %",
 }
 _KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "chance", "overall")
-_PERCENT = ("top1", "top3", "top5", "macro_f1")
+_PERCENT = ("top1", "top3", "top5", "macro_f1", "f1")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from au3dmm.errors import OutputError, os_reason
 from au3dmm.io.atomic import write_bytes
 
-COLUMNS = ("step", "epoch", "part", "lr", "loss", "classes", "alpha", "occurrence", "accuracy")
+COLUMNS = ("step", "epoch", "part", "lr", "loss", "classes", "alpha", "occurrence", "accuracy", "f1")
 
 
 class History:
@@ -19,8 +19,8 @@ class History:
     checkpoint.
 
     In rows of ``train``, ``loss``, ``classes``, ``alpha`` and ``occurrence`` are of one batch, as they are minimised;
-    in rows of ``val``, ``loss`` is the mean over clips, ``alpha`` the rms error, and ``accuracy`` the share of
-    recordings.
+    in rows of ``val``, ``loss`` is the mean over clips, ``alpha`` the rms error, ``accuracy`` the share of
+    recordings, and ``f1`` that of frames, averaged over action units.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def _read(path: Path) -> list[dict[str, str]]:
         return []
     except OSError as err:
         raise OutputError(f"{path}: cannot be read: {os_reason(err)}") from err
-    return [row for row in rows if set(row) == set(COLUMNS) and None not in row.values()]  # a kill may cut the last
+    # a kill may cut the last; older logs have fewer columns
+    return [row for row in rows if {"step"} <= set(row) <= set(COLUMNS) and None not in row.values()]
 
 
 def _board(folder: Path, step: int) -> Any:

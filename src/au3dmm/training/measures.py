@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class ClipScore:
     session_id : str
         The recording.
     label : int
-        -1: unknown.
+        -1: unknown, or not taught.
     log_probabilities : (C,) float64 array
         Of the classes.
     squared_error : float
@@ -36,6 +36,8 @@ class ClipScore:
         How many that are.
     loss : float
         Of the clip alone.
+    units : (4, A) int array
+        Coded frames of each action unit: found, missed, said without being there, and rightly not said.
     """
 
     number: int
@@ -45,6 +47,7 @@ class ClipScore:
     squared_error: float
     n_values: int
     loss: float
+    units: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4, 0), np.int64))
 
 
 def score_clips(prediction: Prediction, batch: dict[str, Any], params: LossParams) -> list[ClipScore]:
@@ -60,10 +63,19 @@ def score_clips(prediction: Prediction, batch: dict[str, Any], params: LossParam
         alone = Prediction(prediction.logits[i : i + 1], *(_row(part, i) for part in prediction[1:]))
         one = {name: value[i : i + 1] for name, value in batch.items() if isinstance(value, torch.Tensor)}
         loss = float(training_loss(alone, one, params)["total"])
-        scores.append(
-            ClipScore(int(batch["number"][i]), session_id, int(batch["label"][i]), chances[i], error, n, loss)
-        )
+        units = _counted(prediction.occurrence, batch["occurrence"], i)
+        label = int(batch["label"][i]) if params.classes else -1  # nobody taught it classes
+        scores.append(ClipScore(int(batch["number"][i]), session_id, label, chances[i], error, n, loss, units))
     return scores
+
+
+def _counted(logits: Tensor | None, occurrence: Tensor, i: int) -> NDArray[np.int64]:
+    """Return the counts of `ClipScore.units` of a clip; a unit is said where its probability is at least one half."""
+    if logits is None:
+        return np.zeros((4, 0), np.int64)
+    said, truth = logits[i] >= 0, occurrence[i]
+    kinds = (said & (truth > 0), ~said & (truth > 0), said & (truth == 0), ~said & (truth == 0))  # NaN is none
+    return np.asarray(torch.stack([kind.sum(0) for kind in kinds]).cpu().numpy(), np.int64)
 
 
 def _row(part: Tensor | None, i: int) -> Tensor | None:
@@ -72,7 +84,7 @@ def _row(part: Tensor | None, i: int) -> Tensor | None:
 
 def summarise(scores: Sequence[ClipScore]) -> dict[str, float]:
     """Return ``accuracy`` (share of recordings whose class is found), ``alpha`` (rms error, standard deviations),
-    ``loss``.
+    ``f1`` (of frames, mean over the action units that occur), ``loss``.
 
     The class of a recording is the most probable one on the average of its clips' log probabilities. What cannot be
     said, for lack of labels, is left out.
@@ -98,18 +110,26 @@ def summarise(scores: Sequence[ClipScore]) -> dict[str, float]:
     n = sum(score.n_values for score in scores)
     if n:
         found["alpha"] = float(np.sqrt(sum(score.squared_error for score in scores) / n))
-    losses = [score.loss for score in scores if score.label >= 0 or score.n_values]
-    if losses:  # of what has a class or coefficients: the others' is 0
+    hit, miss, alarm, _ = sum((score.units for score in scores), np.zeros((4, 1), np.int64))
+    there = hit + miss > 0
+    if there.any():
+        found["f1"] = float((2 * hit / np.maximum(2 * hit + miss + alarm, 1))[there].mean())
+    losses = [score.loss for score in scores if score.label >= 0 or score.n_values or score.units.any()]
+    if losses:  # of what has a class, coefficients or codes: the others' is 0
         found["loss"] = float(np.mean(losses))
     return found
 
 
 def better(new: float, old: float | None, monitor: str) -> bool:
-    """Say whether a measure is better than the best so far: accuracies are to be large, errors and losses small.
+    """Say whether a measure is better than the best so far: accuracy and F1 are to be large, errors and losses small.
+
+    While F1 is 0, as it is for long where units are rare, the latest model is the best.
 
     Examples
     --------
-    >>> better(0.5, 0.4, "accuracy"), better(0.5, 0.4, "alpha"), better(0.5, None, "loss")
-    (True, False, True)
+    >>> better(0.5, 0.4, "accuracy"), better(0.5, 0.4, "alpha"), better(0.5, None, "loss"), better(0.0, 0.0, "f1")
+    (True, False, True, True)
     """
-    return old is None or (new > old if monitor == "accuracy" else new < old)
+    if old is None or (monitor == "f1" and new == old == 0):
+        return True
+    return new > old if monitor in ("accuracy", "f1") else new < old

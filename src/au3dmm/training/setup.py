@@ -315,10 +315,22 @@ def _check_clips(setup: Setup, speak: bool) -> None:
 def _check_monitor(setup: Setup) -> None:
     """Refuse to choose the best model by what it is not taught, or by what val does not know."""
     monitor, val = setup.params.optimise.monitor, setup.val
-    if monitor != "loss" and not getattr(setup.loss, {"accuracy": "classes"}.get(monitor, monitor)):
+    taught = {"accuracy": "classes", "f1": "occurrence"}
+    if monitor != "loss" and not getattr(setup.loss, taught.get(monitor, monitor)):
         raise ConfigError(f"optimise.monitor = {monitor!r}, which {setup.params.model} is not taught here; take 'loss'")
     if monitor == "accuracy" and len(val) and all(val.label_of(i) < 0 for i in range(len(val))):
         raise ConfigError("optimise.monitor = 'accuracy', but no recording in val has a class; take 'loss'")
+    if monitor == "f1" and len(val) and not any(_occurs(val, place, setup.params) for place in val.places):
+        raise ConfigError(
+            "optimise.monitor = 'f1', but no action unit is coded as there in any frame of val; take 'loss'"
+        )
+
+
+def _occurs(clips: Clips, place: tuple[int, int, int], params: TrainParams) -> bool:
+    """Say whether an action unit is coded as there in a frame of a clip."""
+    (i, first, count), every = place, params.data.every
+    start = clips.labels.sessions[i].first + first
+    return bool((clips.labels.occurrence[start : start + (count - 1) * every + 1 : every] > 0).any())
 
 
 def _some(names: Sequence[str]) -> str:
