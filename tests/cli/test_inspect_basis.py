@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from au3dmm.cli.inspect_basis import BASIS_KEYS
@@ -53,10 +54,17 @@ def test_a_learned_basis_tells_its_numbers_corpora_and_components(inspect, tmp_p
     assert fact(out, "topology hash") == bases.topology_hash()
     assert fact(out, "landmark hash") == bases.landmark_hash()
     assert "  two     10        519        4711    unknown     unknown  sha256:" + 64 * "a" in out
-    assert row(out, "AU1")[8] == "AU4 (r 0.71, n 31), AU1 (r 0.40, n 9)"
+    assert row(out, "AU1")[9] == "AU4 (r 0.71, n 31), AU1 (r 0.40, n 9)"
     assert row(out, "AU12_left")[1:5] == ["lips", "left", "AU12_right", "1.00"]
-    assert row(out, "AU12_right")[8] == "none"
+    assert row(out, "AU12_right")[9] == "none"
     assert "warning: subject s03: its neutral head is 4 mm off" in out
+
+
+def test_factors_of_deviations_are_shown_and_1_where_a_file_has_none(inspect):
+    bases = learned(few_components())
+    assert row(inspect(bases), "AU1")[8] == "1.00"
+    k = bases.names_au.index("AU1")
+    assert row(inspect(replace(bases, std_factor_au=np.where(np.arange(3) == k, 1.25, 0.8))), "AU1")[8] == "1.25"
 
 
 def test_the_shipped_basis_shows_every_component(au3dmm):
@@ -68,7 +76,7 @@ def test_the_shipped_basis_shows_every_component(au3dmm):
     names = json.loads(au3dmm("inspect", asset_path(DEMO_BASES), "--json").out)["metadata"]["names_au"]
     assert [row(out, name)[0] for name in names] == names
     assert row(out, "AU43_right")[1:4] == ["eyes", "right", "AU43_left"]
-    assert row(out, "AU43_right")[8] == "unknown"
+    assert row(out, "AU43_right")[9] == "unknown"
     assert "..." not in out
 
 
@@ -86,7 +94,8 @@ def test_json_has_all_of_it(inspect):
     assert {"file", "bytes", "kind", "metadata", "arrays", "basis"} == set(report)
     basis = report["basis"]
     assert set(basis["components"][0]) == {
-        "name", "region", "side", "mirror", "mirror_cosine", "partner", "energy", "support", "peak_mm", "action_units"
+        "name", "region", "side", "mirror", "mirror_cosine", "partner", "energy", "support", "peak_mm", "action_units",
+        "std_factor",
     }  # fmt: skip
     assert basis["components"][0]["action_units"] == [
         {"au": "AU4", "r": 0.71, "n": 31},

@@ -130,3 +130,10 @@ def test_a_component_that_only_shifts_the_head_is_not_seen_at_the_landmarks():
     assert np.abs(seen[1]).max() < 1e-15
     summary = summarise_basis(replace(bases, components_au=shifted))
     assert (summary["condition_landmarks"], summary["rank_landmarks"]) == (None, 2)
+
+
+def test_factors_of_deviations_are_in_the_table_and_1_where_a_file_has_none():
+    plain = small_bases(k_au=3)
+    assert [entry["std_factor"] for entry in component_table(plain)] == [1.0] * 3
+    known = replace(plain, std_factor_au=np.array([0.7, 1.0, 1.4]))
+    assert [entry["std_factor"] for entry in component_table(known)] == [0.7, 1.0, 1.4]

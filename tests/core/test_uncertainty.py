@@ -100,3 +100,17 @@ def test_what_does_not_fit_together_is_refused():
     fit.alpha_std[0, 0] = np.nan
     with pytest.raises(FitError, match="no standard deviations"):
         doubt(fit, fit.fitted)
+
+
+def test_factors_of_components_multiply_the_deviation_and_nothing_where_codes_have_signs():
+    alpha, posterior = np.abs(RNG.normal(0, 1, (4, K))), np.full((4, K), 0.5)
+    fit = fit_of(alpha, posterior)
+    landmarks = fit.fitted + RNG.normal(0, 3, fit.fitted.shape)
+    factors = np.array([0.5, 1.0, 1.0, 1.5, 2.0])
+    plain, scaled = doubt(fit, landmarks), doubt(fit, landmarks, factors=factors)
+    np.testing.assert_allclose(scaled.std, plain.std * factors)
+    np.testing.assert_array_equal(scaled.certainty, plain.certainty)
+    signed = doubt(fit, landmarks, factors=factors, nonnegative=False)
+    np.testing.assert_array_equal(signed.std, posterior)
+    with pytest.raises(FitError, match=r"factors \(3,\), expected \(5,\): one per component"):
+        doubt(fit, landmarks, factors=np.ones(3))

@@ -309,3 +309,30 @@ def test_a_mirror_matrix_of_another_kind_is_refused(tmp_path, array, message):
     changed(path, mirror_au=array)
     with pytest.raises(SchemaError, match=message):
         read_bases(path)
+
+
+def test_factors_of_deviations_are_kept_and_older_files_have_none(tmp_path):
+    plain, factors = small_bases(), np.linspace(0.6, 1.7, 12)
+    write_bases(tmp_path / "plain.npz", plain)
+    write_bases(tmp_path / "b.npz", replace(plain, std_factor_au=factors))
+    assert "std_factor_au" not in read_npz(tmp_path / "plain.npz")
+    assert read_bases(tmp_path / "plain.npz").std_factor_au is None
+    np.testing.assert_array_equal(read_bases(tmp_path / "b.npz").std_factor_au, factors)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ones(5), r"b.npz: basis: std_factor_au is \(5,\), or not positive; expected a positive number for each"),
+        (np.zeros(12), "or not positive; expected a positive number for each of the 12 AU components"),
+        (np.full(12, np.nan), "b.npz: basis: std_factor_au is"),
+        (np.eye(12), r"b.npz: std_factor_au is float64 \(12, 12\), expected numbers in 1 dimension$"),
+        (np.full(12, "x"), "b.npz: std_factor_au is <U1"),
+    ],
+)
+def test_factors_of_another_kind_are_refused(tmp_path, array, message):
+    path = tmp_path / "b.npz"
+    write_bases(path, small_bases())
+    changed(path, std_factor_au=array)
+    with pytest.raises(SchemaError, match=message):
+        read_bases(path)

@@ -8,10 +8,12 @@ from au3dmm.config import BasesParams
 from au3dmm.core.basis import deform
 from au3dmm.core.landmarks import LandmarkEmbedding
 from au3dmm.core.sparse_codes import encode
+from au3dmm.core.std_factors import LEAST, MOST
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.assets import DEMO_BASES, asset_path, read_default_head
 from au3dmm.io.bases import read_bases
 from au3dmm.io.corpora.base import Sequence
+from au3dmm.stages import bases_std_factors
 from au3dmm.stages.bases import run
 from au3dmm.stages.bases_checks import same_topology
 from au3dmm.stages.bases_intensities import bases_intensities, intensity_info
@@ -379,3 +381,37 @@ def test_a_corpus_without_tags_gives_no_intensities(small):
     rows = offset_rows([bare], None, "subject", 1)
     assert bases_intensities(rows, None, None, None, PARAMS, (None, None)) is None
     assert intensity_info(None) == {}
+
+
+def test_deviations_get_factors_alike_for_mirror_partners(small, learnt):
+    _, bases = learnt
+    factors = bases.std_factor_au
+    assert factors.shape == (4,)
+    assert ((factors >= LEAST) & (factors <= MOST)).all()
+    _, which = matched(bases, small.shapes)
+    left, right = (factors[which[UNITS.index(f"AU12_{side}")]] for side in ("left", "right"))
+    assert left == right
+    assert np.ptp(factors) > 0
+
+
+def test_tagged_and_untagged_takes_are_two_kinds_of_movement(small, tmp_path):
+    silent = [dataclasses.replace(s, action_units=()) for s in small.corpus.sequences]
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bases_std_factors, "learn_std_factors", lambda groups, *_, **how: asked.extend(groups))
+        half = [s if i % 2 else silent[i] for i, s in enumerate(small.corpus.sequences)]
+        fit([dataclasses.replace(small.corpus, sequences=tuple(half))], tmp_path)
+    tagged, untagged = asked
+    assert len(tagged.owner) == len(untagged.owner) == len(small.frames) / 2
+    codes, shapes = tagged.codes, small.shapes.reshape(4, -1)
+    rows = np.concatenate([s.rows for i, s in enumerate(small.corpus.sequences) if i % 2])
+    true = small.frames[rows] - np.repeat(list(small.neutrals.values()), len(rows) // 3, 0)
+    shown = true.reshape(len(rows), -1) @ np.linalg.pinv(shapes)
+    assert np.corrcoef(codes.sum(1), shown.sum(1))[0, 1] > 0.9
+    assert tagged.heads.shape == (3, 68, 3)
+
+
+def test_signed_codes_have_no_factors(small, tmp_path):
+    assert fit([small.corpus], tmp_path, BasesParams(k_au=(4,), method="pca"))[1].std_factor_au is None
+    signed = BasesParams(k_au=(4,), codes="signed", epochs=4)
+    assert fit([small.corpus], tmp_path, signed)[1].std_factor_au is None

@@ -26,7 +26,10 @@ def basis_parts(basis: Mapping[str, Any]) -> list[str]:
         header = ("corpus", "subjects", "sequences", "frames", "lost files", "licence", "fingerprint")
         keys = ("name", "subjects", "sequences", "frames", "lost_files", "licence", "fingerprint")
         parts.append(aligned([header, *(tuple(_text(corpus[key]) for key in keys) for corpus in basis["corpora"])]))
-    columns = ("component", "region", "side", "mirror", "cosine", "energy", "support", "peak mm", "action units")
+    columns = (
+        *("component", "region", "side", "mirror", "cosine", "energy", "support", "peak mm", "std factor"),
+        "action units",
+    )
     rows = [
         (
             entry["name"],
@@ -37,6 +40,7 @@ def basis_parts(basis: Mapping[str, Any]) -> list[str]:
             _percent(entry["energy"]),
             _percent(entry["support"]),
             number(float(entry["peak_mm"]), 3),
+            f"{entry['std_factor']:.2f}",
             _action_units(entry["action_units"]),
         )
         for entry in basis["components"]

@@ -62,6 +62,8 @@ class Bases:
         ``alpha_au @ mirror_au`` is alpha_au of the mirrored face.
     intensities : Intensities, optional
         How action unit intensities are read off alpha_au, if the corpora had tags.
+    std_factor_au : (K_au,) float64 array, optional
+        What the stated standard deviation of each coefficient is multiplied by (`std_factors.learn_std_factors`).
     """
 
     template: NDArray[np.float64]
@@ -76,6 +78,7 @@ class Bases:
     dense: DenseEmbedding | None = None
     mirror_au: NDArray[np.float64] | None = None
     intensities: Intensities | None = None
+    std_factor_au: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         v = len(self.template)
@@ -105,6 +108,12 @@ class Bases:
         if self.intensities is not None and self.intensities.products.shape[2] != self.k_au:
             raise SchemaError(
                 f"basis: intensities of {self.intensities.products.shape[2]} AU components, expected {self.k_au}"
+            )
+        f = self.std_factor_au
+        if f is not None and not (f.shape == (self.k_au,) and np.isfinite(f).all() and (f > 0).all()):
+            raise SchemaError(
+                f"basis: std_factor_au is {f.shape}, or not positive; expected a positive number for each of the"
+                f" {self.k_au} AU components"
             )
         if len(self.embedding.face_index) != N_LANDMARKS:
             raise SchemaError(f"basis: {len(self.embedding.face_index)} landmarks, expected the {N_LANDMARKS} of iBUG")

@@ -119,8 +119,9 @@ def component_table(bases: Bases) -> list[dict[str, Any]]:
     list of K_au dict
         ``name, region, side, mirror`` (a name), ``mirror_cosine, energy`` (its share of all AU motion, 0 to 1),
         ``support, peak_mm`` (see `meaning.Meaning`), ``partner``: `mirror`, or None where the cosine is too small to
-        speak of one, and ``action_units``: a list of ``au, r, n``, strongest first,
-        empty if it goes with none, None if the corpus had no tags.
+        speak of one, ``action_units``: a list of ``au, r, n``, strongest first,
+        empty if it goes with none, None if the corpus had no tags, and ``std_factor``: what its standard deviation is
+        multiplied by, 1 where the file does not say.
     """
     names = bases.names_au
     stored = _stored_entries(bases)
@@ -133,6 +134,7 @@ def component_table(bases: Bases) -> list[dict[str, Any]]:
             entry[key] = stored[k][key] if key in stored[k] else computed[k][key]
         entry["partner"] = entry["mirror"] if abs(entry["mirror_cosine"]) >= MIRROR_COSINE else None
         entry["action_units"] = stored[k].get("action_units")
+        entry["std_factor"] = 1.0 if bases.std_factor_au is None else float(bases.std_factor_au[k])
         table.append(entry)
     return table
 

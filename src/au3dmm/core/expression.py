@@ -14,6 +14,8 @@ from au3dmm.core.fit_terms import EYES, CameraSettings, noise_px
 from au3dmm.core.outliers import draw_outliers
 
 _ROBUST_PASSES = 2
+SOLVING = frozenset({"joint_pose", "l1", "reweight", "l1_by_size", "robust", "shrink", "ridge"})
+"""What `fit_expression` is told beside landmarks, camera, noise and the sign of codes; parameters have these names."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.camera import fit_cameras
-from au3dmm.core.expression import ExpressionFit, fit_alpha, fit_expression
+from au3dmm.core.expression import SOLVING, ExpressionFit, fit_alpha, fit_expression
 from au3dmm.core.fit_terms import EYES, REFERENCE_EYE_PX, CameraSettings, implausible, landmark_weights, noise_px
 from au3dmm.core.identity_kernels import eliminate_offsets, shape_equations
 from au3dmm.core.ridge import solve_normal
@@ -24,6 +24,7 @@ from au3dmm.errors import FitError
 __all__ = [
     "EYES",
     "REFERENCE_EYE_PX",
+    "SOLVING",
     "CameraSettings",
     "ExpressionFit",
     "Neutral",

@@ -52,18 +52,20 @@ def measure_uncertainty(
     measured_px: float | None,
     nonnegative: bool,
     eyes: tuple[int, int] = EYES,
+    factors: NDArray[np.float64] | None = None,
 ) -> Uncertainty:
     """Say how far the coefficients of every frame may be off.
 
     With p_k the posterior's standard deviation, rho the frame's residual over the session's noise (half way between
     what was believed and what was measured; at least 1), a = |alpha| and q = 0.35::
 
-        std_k^2 = rho^2 (p_k^2 (q^2 + (1 - q^2) a^2 / (a^2 + 0.5^2)) + 0.07 alpha_k + 0.015 a)
+        std_k^2 = f_k^2 rho^2 (p_k^2 (q^2 + (1 - q^2) a^2 / (a^2 + 0.5^2)) + 0.07 alpha_k + 0.015 a)
 
     A frame whose landmarks fit worse than the session's is as noisy as it looks; where something moves, all
     components share in it, seen or not; and what moves far is off by more, as nobody moves just as the components do:
     in the coefficient itself, and in others, which no number of landmarks mends. Truths are never negative: the
-    interval of a coefficient ends at zero. The posterior itself, without these terms, is returned where codes have
+    interval of a coefficient ends at zero. Some components of a basis are mixed up with others more than the rest: f_k.
+    The posterior itself, without these terms, is returned where codes have
     signs.
 
     Errors have longer tails than a normal variable's, as codes that were missed have long ones: 68 % lie within one
@@ -90,6 +92,9 @@ def measure_uncertainty(
         Whether codes were bound to be >= 0.
     eyes : (int, int)
         Which landmarks are the outer eye corners.
+    factors : (K,) array, optional
+        f_k, what each component's standard deviation is multiplied by (`std_factors.learn_std_factors`); default 1.
+        Not where codes have signs.
 
     Raises
     ------
@@ -113,12 +118,15 @@ def measure_uncertainty(
     _excess(np.ascontiguousarray(landmarks), fit.fitted, weights / (2 * weights.sum()), noise, excess)
     spread = excess**2 * np.einsum("tk,tk->t", fit.alpha_std, fit.alpha_std) / max(fit.alpha_std.shape[1], 1)
     facing = np.clip(fit.pose.rotation[:, 2, 2], 0.0, 1.0)
-    std = stated_std(fit.alpha, fit.alpha_std, excess) if nonnegative else fit.alpha_std
+    std = stated_std(fit.alpha, fit.alpha_std, excess, factors) if nonnegative else fit.alpha_std
     return Uncertainty(std, facing / (1 + spread), excess)
 
 
 def stated_std(
-    alpha: NDArray[np.float64], posterior_std: NDArray[np.float64], excess: NDArray[np.float64]
+    alpha: NDArray[np.float64],
+    posterior_std: NDArray[np.float64],
+    excess: NDArray[np.float64],
+    factors: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return the standard deviations (T, K) of non-negative codes; see `measure_uncertainty`.
 
@@ -128,10 +136,20 @@ def stated_std(
         Coefficients, and the standard deviations of their Gaussian posterior.
     excess : (T,) array
         rho.
+    factors : (K,) array, optional
+        f; default 1.
+
+    Raises
+    ------
+    FitError
+        If there are not as many factors as components.
     """
+    k = alpha.shape[1]
+    if factors is not None and factors.shape != (k,):
+        raise FitError(f"uncertainty: factors {factors.shape}, expected ({k},): one per component")
     std = np.empty_like(posterior_std)
     _state(np.ascontiguousarray(alpha), np.ascontiguousarray(posterior_std), excess, std)
-    return std
+    return std if factors is None else std * factors
 
 
 def confidence(certainty: NDArray[np.float64], landmark_score: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -4,9 +4,9 @@ Arrays: ``template`` (V, 3), ``faces`` (F, 3), ``components_id`` (K_id, V, 3), `
 ``stddev_id``, ``stddev_au``, ``landmark_face_index`` (68,), ``landmark_barycentric`` (68, 3), ``names_au`` (K_au,),
 and ``info``, a JSON text with the format version, hashes, kind, licence and provenance. Where the places of a dense
 detector's points are known, also ``dense_index`` (N,), ``dense_face_index`` (N,), ``dense_barycentric`` (N, 3) and
-``dense_spread_m`` (N,). Where the head has mirror partners, ``mirror_au`` (K_au, K_au). Where its corpora had tags of
-action units, ``intensity_units`` (A,), ``intensity_gram`` (2, A, A), ``intensity_products`` (2, A, K_au),
-``intensity_residual`` (n, 2) and ``intensity_explained`` (n,).
+``dense_spread_m`` (N,). Where the head has mirror partners, ``mirror_au`` (K_au, K_au). Where codes are not negative,
+``std_factor_au`` (K_au,). Where its corpora had tags of action units, ``intensity_units`` (A,), ``intensity_gram``
+(2, A, A), ``intensity_products`` (2, A, K_au), ``intensity_residual`` (n, 2) and ``intensity_explained`` (n,).
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def write_bases(path: Path, bases: Bases) -> None:
             "names_au": np.array(bases.names_au, dtype=np.str_),
             **(dense_arrays(bases.dense) if bases.dense is not None else {}),
             **({} if bases.mirror_au is None else {"mirror_au": bases.mirror_au.astype(np.float64)}),
+            **({} if bases.std_factor_au is None else {"std_factor_au": bases.std_factor_au.astype(np.float64)}),
             **(intensity_arrays(bases.intensities) if bases.intensities is not None else {}),
             "info": np.array(json.dumps(info, sort_keys=True, ensure_ascii=False)),
         },
@@ -130,8 +131,9 @@ def read_bases(path: str | Path) -> Bases:
                 names_au=names_au,
                 info=info,
                 dense=read_dense(arrays, info.get("dense")),
-                mirror_au=_mirror(arrays),
+                mirror_au=_optional(arrays, "mirror_au", 2),
                 intensities=read_intensities(arrays),
+                std_factor_au=_optional(arrays, "std_factor_au", 1),
             )
     except SchemaError as err:
         raise SchemaError(f"{path}: {err}") from err
@@ -154,13 +156,14 @@ def _read_info(path: Path, array: np.ndarray[Any, Any]) -> dict[str, Any]:
     return info
 
 
-def _mirror(arrays: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any] | None:
-    """Return the mirror matrix, if there is one; its shape is checked by Bases."""
-    found = arrays.get("mirror_au")
+def _optional(arrays: Mapping[str, np.ndarray[Any, Any]], name: str, ndim: int) -> np.ndarray[Any, Any] | None:
+    """Return an array that older files do not have, if there is one; its shape is checked by Bases."""
+    found = arrays.get(name)
     if found is None:
         return None
-    if found.ndim != 2 or found.dtype.kind not in "fiu":
-        raise SchemaError(f"mirror_au is {found.dtype} {found.shape}, expected numbers in 2 dimensions")
+    if found.ndim != ndim or found.dtype.kind not in "fiu":
+        plural = "s" if ndim > 1 else ""
+        raise SchemaError(f"{name} is {found.dtype} {found.shape}, expected numbers in {ndim} dimension{plural}")
     return found.astype(np.float64)
 
 

@@ -170,6 +170,7 @@ def _component(pictures: BasisPictures, k: int, entry: dict[str, Any]) -> dict[s
         "energy": _percent(entry["energy"]),
         "support": _percent(entry["support"]),
         "peak": _unit(entry["peak_mm"], "mm"),
+        "std_factor": _plain(entry["std_factor"], ".2f"),
         "action_units": [
             {"au": value["au"], "r": _plain(value["r"], ".2f"), "n": _count(value["n"])} for value in found or ()
         ],

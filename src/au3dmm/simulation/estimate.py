@@ -165,7 +165,8 @@ def estimate(recordings: Recordings, basis: LearntBasis, method: Method) -> Esti
                 part = rows[start : start + _BLOCK]
                 found = _fit(for_fit[part], shape_neutral, recordings, components, method, sigma_px)
                 at = np.unravel_index(part, shape[1:])
-                doubt = _uncertainty(found, for_fit[part], shape_neutral, recordings, method, sigma_px, measured_px)
+                seen = for_fit[part]
+                doubt = _uncertainty(found, seen, shape_neutral, recordings, basis, method, sigma_px, measured_px)
                 alpha[s][at], std[s][at], confidence[s][at] = found.alpha, doubt.std, doubt.certainty
                 rotation[s][at] = found.pose.rotation
         used.append(rows_used)
@@ -237,6 +238,7 @@ def _uncertainty(
     landmarks: NDArray[np.float64],
     neutral: NDArray[np.float64],
     recordings: Recordings,
+    basis: LearntBasis,
     method: Method,
     sigma_px: float,
     measured_px: float | None,
@@ -249,6 +251,7 @@ def _uncertainty(
         sigma_px=sigma_px,
         measured_px=measured_px,
         nonnegative=method.fit.codes == "nonnegative",
+        factors=basis.std_factors,
     )
 
 

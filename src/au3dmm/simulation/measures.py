@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.core.coverage import Coverage, covered
-from au3dmm.core.sparse_codes import encode_products
+from au3dmm.core.std_factors import best_codes
 from au3dmm.simulation.classifier import cross_validated_hits
 from au3dmm.simulation.estimate import Estimate
 from au3dmm.simulation.foresight import Foresight, foresight
@@ -204,26 +204,13 @@ def target_codes(
     """
     flat = components.reshape(len(components), -1)
     gram = flat @ flat.T
-    scale = float(np.diag(gram).mean())
-    gram /= scale
-    ridge = _RIDGE
+    ridge = _RIDGE * float(np.diag(gram).mean())
     codes = np.zeros((*recordings.weights.shape[:3], len(components)))
     for s, shapes in enumerate(recordings.expressions):
-        per_expression = shapes.reshape(len(shapes), -1).astype(np.float64) @ flat.T / scale
+        per_expression = shapes.reshape(len(shapes), -1).astype(np.float64) @ flat.T
         products = recordings.weights[s].reshape(-1, len(shapes)).astype(np.float64) @ per_expression
-        found = np.zeros_like(products)
         if nonnegative:
-            encode_products(
-                lambda part, b=products: b[part],  # type: ignore[misc]
-                gram,
-                found,
-                0.0,
-                ridge / 2,
-                nonnegative=True,
-                sweeps=500,
-                tolerance=1e-5,
-                workers=1,
-            )
+            found = best_codes(products, gram)
         else:
             found = np.linalg.solve(gram + ridge * np.eye(len(gram)), products.T).T
         codes[s] = found.reshape(codes.shape[1:])

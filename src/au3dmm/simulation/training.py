@@ -12,10 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from au3dmm.config import BasesParams
+from au3dmm.config import BasesParams, FitParams
 from au3dmm.core import (
     atom_search,
+    codes,
     dictionary,
+    expression,
     mirror,
     mirrored_atoms,
     neutrals,
@@ -24,12 +26,15 @@ from au3dmm.core import (
     reduction,
     registration,
     sparse_codes,
+    std_factors,
+    uncertainty,
 )
+from au3dmm.core.neutral import spread_evenly
 from au3dmm.errors import SchemaError
 from au3dmm.io.atomic import atomic_path
 from au3dmm.io.bases import read_npz
 from au3dmm.io.hashing import sha256_json
-from au3dmm.simulation import clips, faces, people
+from au3dmm.simulation import clips, faces, people, tagged
 from au3dmm.simulation.clips import murmur, rise_and_fall
 from au3dmm.simulation.conditions import TRAINING_SEED
 from au3dmm.simulation.faces import FaceFamily
@@ -45,7 +50,9 @@ _NOISE_FIELDS = 40
 _BLOCK = 2000
 _LEARNS: tuple[ModuleType, ...] = (
     atom_search,
+    codes,
     dictionary,
+    expression,
     mirror,
     mirrored_atoms,
     neutrals,
@@ -54,6 +61,8 @@ _LEARNS: tuple[ModuleType, ...] = (
     reduction,
     registration,
     sparse_codes,
+    std_factors,
+    uncertainty,
 )
 
 
@@ -69,6 +78,8 @@ class LearntBasis:
         m per standard deviation.
     n_landmarks, n_metric : int
         The first points, and those after them.
+    std_factors : (K,) array, optional
+        What the components' standard deviations are multiplied by; None where codes have signs.
     """
 
     template: NDArray[np.float64]
@@ -76,6 +87,7 @@ class LearntBasis:
     components_au: NDArray[np.float64]
     n_landmarks: int
     n_metric: int
+    std_factors: NDArray[np.float64] | None = None
 
     @property
     def metric(self) -> NDArray[np.float64]:
@@ -114,12 +126,13 @@ def learn_basis(
     chosen = (params or BasesParams()).model_copy(update={"codes": signs})
     kept = None
     if cache is not None:
-        code = [inspect.getsource(module) for module in (*_LEARNS, clips, faces, people)]
+        code = [inspect.getsource(module) for module in (*_LEARNS, clips, faces, people, tagged)]
         key = sha256_json(
             {
                 "family": family.fingerprint,
                 "points": family.points.tolist(),
                 "params": chosen.model_dump(mode="json"),
+                "fit": FitParams().model_dump(mode="json"),
                 "frames": frames,
                 "seed": TRAINING_SEED,
                 "code": [*code, Path(__file__).read_text("utf-8")],
@@ -133,12 +146,14 @@ def learn_basis(
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(kept) as path, path.open("wb") as f:
-            np.savez(
-                f,
-                template=learnt.template,
-                components_id=learnt.components_id,
-                components_au=learnt.components_au.astype(np.float32),
-            )
+            arrays: dict[str, NDArray[np.floating]] = {
+                "template": learnt.template,
+                "components_id": learnt.components_id,
+                "components_au": learnt.components_au.astype(np.float32),
+            }
+            if learnt.std_factors is not None:
+                arrays["std_factors"] = learnt.std_factors
+            np.savez(f, allow_pickle=False, **arrays)
     return learnt
 
 
@@ -150,7 +165,7 @@ def _read(path: Path, family: FaceFamily) -> LearntBasis | None:
         parts = [arrays[name].astype(np.float64) for name in ("template", "components_id", "components_au")]
     except (SchemaError, KeyError):
         return None  # damaged: learnt again
-    return LearntBasis(parts[0], parts[1], parts[2], family.n_landmarks, family.n_metric)
+    return LearntBasis(parts[0], parts[1], parts[2], family.n_landmarks, family.n_metric, arrays.get("std_factors"))
 
 
 def _learn(family: FaceFamily, params: BasesParams, frames: int) -> LearntBasis:
@@ -200,12 +215,52 @@ def _learn(family: FaceFamily, params: BasesParams, frames: int) -> LearntBasis:
     stddev = np.sqrt(learnt.energy / frames)
     # what is kept is in float32, so that a basis that was read is the one that was learnt
     units = (learnt.atoms * stddev[:, None]).astype(np.float32).astype(np.float64)
-    return LearntBasis(
+    made = LearntBasis(
         template[:v],
         (identity.directions * identity.stddev[:, None])[:n_id].reshape(n_id, -1, 3)[:, :v],
         units.reshape(k, -1, 3)[:, :v],
         family.n_landmarks,
         family.n_metric,
+    )
+    if params.method == "pca" or params.codes == "signed":
+        return made
+    moved = offsets.reshape(frames, -1, 3)[:, :v]
+    factors = _std_factors(family, made, registered[:actors, :68], moved, owner, learnt.partner)
+    return dataclasses.replace(made, std_factors=factors)
+
+
+def _std_factors(
+    family: FaceFamily,
+    basis: LearntBasis,
+    heads: NDArray[np.float64],
+    moved: NDArray[np.float32],
+    owner: NDArray[np.int64],
+    partner: NDArray[np.int64] | None,
+) -> NDArray[np.float64]:
+    """Learn how sure each component is, of the basis' own actors and of ten others who show tagged action units."""
+    takes = tagged.record_tagged(family)
+    rng = np.random.default_rng([TRAINING_SEED, 8])
+    others = np.stack([draw_neutral(family, rng)[:68] for _ in range(int(takes.owner.max()) + 1)])
+    flat = basis.metric.reshape(len(basis.metric), -1)
+
+    def known(
+        people: NDArray[np.float64], points: NDArray[np.float32], whose: NDArray[np.int64]
+    ) -> std_factors.KnownMotion:
+        some = spread_evenly(np.arange(len(points)), std_factors.FRAMES_MOST)
+        metric = points[some][:, family.metric].reshape(len(some), -1).astype(np.float64)
+        best = std_factors.best_codes(metric @ flat.T, flat @ flat.T)
+        return std_factors.KnownMotion(people, points[some, :68].astype(np.float64), whose[some], best)
+
+    fit = FitParams()
+    return std_factors.learn_std_factors(
+        [known(others, takes.offsets.reshape(len(takes.owner), -1, 3), takes.owner), known(heads, moved, owner)],
+        basis.components_au[:, :68],
+        sigma_px=fit.sigma_px,
+        jaw_weight=fit.jaw_weight,
+        camera=fit.camera,
+        perspective_passes=fit.perspective_passes,
+        partner=partner,
+        **fit.model_dump(include=set(expression.SOLVING)),
     )
 
 

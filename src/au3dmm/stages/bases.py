@@ -33,10 +33,13 @@ from au3dmm.stages.bases_checks import check_landmarks, repeated, some_head
 from au3dmm.stages.bases_info import component_info, corpora_info, learning_info, rounded
 from au3dmm.stages.bases_intensities import bases_intensities, intensity_info
 from au3dmm.stages.bases_rows import OffsetRows, offset_rows
+from au3dmm.stages.bases_std_factors import bases_std_factors
 
 READS = ("corpora",)
 WRITES = ("bases",)
-VERSION = 2  # 2: eyelids count more, mirrored heads, action unit intensities
+# 2: eyelids count more, mirrored heads, action unit intensities
+# 3: how sure each component is
+VERSION = 3
 
 K_ID_MOST = 22  # what FACEMORPHIC uses
 _STILL_M = 1e-6
@@ -184,6 +187,9 @@ def run(
             },
             mirror_au=None if mirror is None else mirror[0],
             intensities=None if read is None else read.intensities,
+            std_factor_au=bases_std_factors(
+                rows, reduced, components, params, faces, embedding, None if mirror is None else mirror[0]
+            ),
         )
         write_bases(path, made[k])
         log.info("bases K=%d: %.1f %% of the motion explained", k, 100 * made[k].info["variance_explained_au"])

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from au3dmm.config import FitParams
 from au3dmm.core.apertures import Apertures, measure_apertures
 from au3dmm.core.camera import from_plane, principal_point, to_plane
-from au3dmm.core.fitting import ExpressionFit, fit_expression
+from au3dmm.core.fitting import SOLVING, ExpressionFit, fit_expression
 from au3dmm.core.landmark_noise import NOISE_FRAMES, believed_noise_px
 from au3dmm.core.landmarks import N_LANDMARKS, eye_distance
 from au3dmm.core.neutral import spread_evenly
@@ -35,7 +35,8 @@ WRITES = ("coefficients",)
 # 3: deviations that cover, confidence, action unit intensities; rates by size, jumps put back, outliers count less,
 #    small displacements shrunk
 # 4: deviations know how people's own movements come out in other components
-VERSION = 4
+# 5: deviations by component, where the basis knows
+VERSION = 5
 
 _BLOCK = 4096
 
@@ -89,15 +90,9 @@ def run(
             weights,
             settings,
             sigma_px=sigma_px,
-            joint_pose=params.joint_pose,
             nonnegative=nonnegative,
-            l1=params.l1,
-            reweight=params.reweight,
-            l1_by_size=params.l1_by_size,
-            robust=params.robust,
-            shrink=params.shrink,
-            ridge=params.ridge,
             spread=spread,
+            **params.model_dump(include=set(SOLVING)),
         )
 
     sigma_px, measured = params.sigma_px, None
@@ -109,7 +104,14 @@ def run(
 
     def doubt_of(fit: ExpressionFit, points: NDArray[np.float64]) -> Uncertainty:
         return measure_uncertainty(
-            fit, points, neutral, weights, sigma_px=sigma_px, measured_px=measured, nonnegative=nonnegative
+            fit,
+            points,
+            neutral,
+            weights,
+            sigma_px=sigma_px,
+            measured_px=measured,
+            nonnegative=nonnegative,
+            factors=model.std_factor,
         )
 
     blocks: list[ExpressionFit] = []

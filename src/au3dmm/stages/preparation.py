@@ -46,6 +46,8 @@ class BasisAtLandmarks:
         Their weights, from how well their places are known.
     intensities : Intensities or None
         How action unit intensities are read off the coefficients, if the basis says.
+    std_factor : (K_au,) array or None
+        What standard deviations of the AU coefficients are multiplied by, if the basis says.
     """
 
     template: NDArray[np.float64]
@@ -55,6 +57,7 @@ class BasisAtLandmarks:
     dense_index: NDArray[np.int64]
     dense_weights: NDArray[np.float64]
     intensities: Intensities | None = None
+    std_factor: NDArray[np.float64] | None = None
 
     def weights(self, jaw_weight: float) -> NDArray[np.float64]:
         """Return the weight of each point (L,)."""
@@ -92,6 +95,7 @@ def read_basis_at_landmarks(path: Path, points: Points = "ibug68") -> BasisAtLan
         known.dense_index.copy(),
         known.dense_weights.copy(),
         known.intensities,
+        None if known.std_factor is None else known.std_factor.copy(),
     )
 
 
@@ -100,7 +104,9 @@ def _read_basis(path: str, state: tuple[int, ...] | None, points: Points) -> Bas
     model = read_bases(path)
     metadata, at68 = basis_metadata(Path(path), model), model.landmarks()
     if points == "ibug68":
-        return BasisAtLandmarks(*at68, metadata, np.zeros(0, np.int64), np.zeros(0), model.intensities)
+        return BasisAtLandmarks(
+            *at68, metadata, np.zeros(0, np.int64), np.zeros(0), model.intensities, model.std_factor_au
+        )
     at_dense = model.dense_landmarks()
     if model.dense is None or at_dense is None:
         raise ConfigError(
@@ -113,7 +119,9 @@ def _read_basis(path: str, state: tuple[int, ...] | None, points: Points) -> Bas
     n = len(model.dense.landmark_index)
     weights = np.ones(n) if model.dense.spread_m is None else spread_weights(model.dense.spread_m)
     index = model.dense.landmark_index.astype(np.int64)
-    return BasisAtLandmarks(template, components_id, components_au, metadata, index, weights, model.intensities)
+    return BasisAtLandmarks(
+        template, components_id, components_au, metadata, index, weights, model.intensities, model.std_factor_au
+    )
 
 
 def camera_settings(params: FitParams | IdentityParams, track: LandmarkTrack, session: Session) -> CameraSettings:
