@@ -1,11 +1,18 @@
 # au3dmm: `make all` sets everything up and labels a dataset; `make test` sets everything up and runs the tests.
 #
-#   make all                       learn a basis, make a small synthetic dataset, label it, check the result
+#   make all                       learn a basis, make a small synthetic dataset, label it, check the result, train on it
 #   make all DATASET=DIR           label every recording below DIR (folders with session.toml)
 #     [BASES=FILE]                   basis file; default: what DIR/dataset.toml says
 #     [PIPELINE=label]               a pipeline file, or the name of a shipped one
 #     [RUN=DIR]                      where results go; default: below DATASET
 #     [ARGS='--executor dask']       any option of `au3dmm run`
+#     [TRAIN=reduced]                then train on the labels, too: a training file, or the name of a shipped one
+#   make train DATASET=DIR         train on labels that are there (TRAIN=reduced: minutes on a CPU), and say how good it is
+#     [FORM=full]                    the file's other form: for a GPU
+#     [TRAIN_ARGS='--set batch=8']   any option of `au3dmm train`
+#   make tables DATASET=DIR        all experiments, in their reduced form: hours on a CPU
+#     [REDUCED=]                     in full: for a GPU
+#     [TABLES='table2 table5']       only these
 #   make label SESSION=DIR         label one recording, with pictures
 #   make test | lint | format      tests; lint and types; tidy
 #   make clean                     remove what `make all` made (out/); `make distclean` removes the environment too
@@ -21,12 +28,23 @@ ARGS ?=
 BIN := $(VENV)/bin
 ifeq ($(DATASET),$(DEMO))
 BASES ?= $(OUT)/bases.npz
+TRAIN ?= reduced
+# 12 recordings to learn from and 3 to choose by, whose accuracy says little; new labels of the demo are learnt anew
+TRAIN_ARGS ?= --set batch=8 --set epochs=40 --set monitor=loss --anew
 endif
+TRAIN ?=
+FORM ?=
+TRAIN_ARGS ?=
+REDUCED ?= --reduced
+TABLES ?= $(basename $(notdir $(wildcard pipelines/experiments/*.toml)))
+RESULTS = $(or $(RUN),$(DATASET)/derivatives/au3dmm/$(basename $(notdir $(PIPELINE))))
+NETWORK = $(or $(TRAIN),reduced)
+MODEL = $(RESULTS)/training/$(patsubst train_%,%,$(basename $(notdir $(NETWORK))))$(if $(FORM),_$(FORM))
 
 # one thread per process: two threads of BLAS or torch in one process are slower, not faster
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all setup label demo bases test lint format clean distclean
+.PHONY: all setup label demo bases train tables test lint format clean distclean
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -36,10 +54,26 @@ all: setup $(if $(filter $(DEMO),$(DATASET)),demo bases)
 	$(BIN)/au3dmm run "$(PIPELINE)" --dataset "$(DATASET)" $(if $(BASES),--bases "$(BASES)") $(if $(RUN),--out "$(RUN)") $(ARGS) || failed=$$?; \
 	case $$failed in 0|3) echo; $(BIN)/au3dmm validate --dataset "$(or $(RUN),$(DATASET))" || failed=$$?;; esac; \
 	exit $$failed
+	@$(if $(TRAIN),echo; $(train_and_evaluate))
+
+train: setup
+	@$(train_and_evaluate)
+
+# a training that was stopped goes on; one that is done is evaluated again, which takes seconds
+define train_and_evaluate
+$(BIN)/au3dmm train "$(NETWORK)" --labels "$(RESULTS)" --out "$(MODEL)" --resume $(if $(FORM),--set form=$(FORM)) $(TRAIN_ARGS) && \
+echo && best="$(MODEL)/best.pt" && { test -f "$$best" || best="$(MODEL)/last.pt"; } && \
+$(BIN)/au3dmm evaluate --checkpoint "$$best" --labels "$(RESULTS)"
+endef
+
+tables: setup
+	@failed=0; for table in $(TABLES); do \
+	  $(BIN)/au3dmm experiment "$$table" --labels "$(RESULTS)" $(REDUCED) || failed=$$?; echo; \
+	done; exit $$failed
 
 # only what is missing, or was made by another generator, is made
 demo: setup
-	$(BIN)/au3dmm synth dataset --out "$(DEMO)" --subjects 2 --aus AU1,AU12,AU26 --repetitions 1
+	$(BIN)/au3dmm synth dataset --out "$(DEMO)" --subjects 6 --aus AU1,AU12,AU26 --repetitions 1 --small
 
 bases: setup
 	$(BIN)/au3dmm fit-bases --corpus synthetic --out "$(OUT)/bases.npz"

@@ -1,9 +1,13 @@
 """Training files: what is given wins in its order, and what is wrong is named with what was meant."""
 
+from pathlib import Path
+
 import pytest
 
 from au3dmm.errors import ConfigError
 from au3dmm.training_config import TrainParams, load_training
+
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 
 
 def test_changes_win_over_the_file_and_the_file_over_defaults(tmp_path):
@@ -28,6 +32,55 @@ def test_changes_win_over_the_file_and_the_file_over_defaults(tmp_path):
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(tmp_path, text, says):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        load_training(tmp_path / "mine.toml")
+
+
+TWO_FORMS = """
+form = "reduced"
+[optimise]
+lr = 0.5
+batch = 3
+[reduced]
+model = "i3d"
+[reduced.optimise]
+batch = 2
+"""
+
+
+def test_of_a_file_with_two_forms_one_line_says_which_is_meant(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(TWO_FORMS)
+    small = load_training(path)
+    assert (small.model, small.optimise.lr, small.optimise.batch) == ("i3d", 0.5, 2)
+    assert load_training(path, ["batch=7"]).optimise.batch == 7
+    path.write_text(TWO_FORMS.replace('"reduced"', '"full"'))
+    full = load_training(path)
+    assert (full.model, full.optimise.lr, full.optimise.batch) == ("st_vit", 0.5, 3)
+    assert load_training(path, ["form=reduced"]) == small
+    path.write_text(TWO_FORMS)
+    assert load_training(path, ["form=full"]) == full
+
+
+def test_the_full_form_of_the_shipped_reduced_file_is_the_papers_network():
+    reduced = load_training(PIPELINES / "train_reduced.toml")
+    assert (reduced.data.image_px, reduced.data.n_frames) == (112, 32)
+    assert load_training(PIPELINES / "train_reduced.toml", ["form=full"]) == load_training(
+        PIPELINES / "train_st_vit.toml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('form = "small"', r"mine\.toml: form = 'small', expected 'full' or 'reduced'"),
+        ('form = "reduced"', r"mine\.toml: form = 'reduced', but there is no \[reduced\] that says what is smaller"),
+        ("reduced = 3", r"mine\.toml: reduced = 3, expected sections such as \[reduced\.data\]"),
+        ("[reduced.data]\nframes = 3", r"mine\.toml: unknown name 'data\.frames': did you mean 'n_frames'"),
+    ],
+)
+def test_what_is_wrong_with_a_form_is_named_whichever_is_used(tmp_path, text, says):
     (tmp_path / "mine.toml").write_text(text)
     with pytest.raises(ConfigError, match=says):
         load_training(tmp_path / "mine.toml")

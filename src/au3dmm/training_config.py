@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,6 +16,8 @@ from pydantic import BaseModel, Field, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
 from au3dmm.errors import ConfigError
+
+FORM = "form"
 
 
 class DataParams(Params):
@@ -160,6 +162,9 @@ def folder_name(name: str) -> str:
 def load_training(path: Path | None, changes: Sequence[str] = (), model: str | None = None) -> TrainParams:
     """Read a training file (TOML) over the defaults.
 
+    A file may have two forms: with ``form = "reduced"`` the values below ``[reduced]`` win over its others (small
+    enough for a CPU), with ``form = "full"`` they are left out.
+
     Parameters
     ----------
     path : Path or None
@@ -175,9 +180,13 @@ def load_training(path: Path | None, changes: Sequence[str] = (), model: str | N
     ConfigError
         If the file is missing or not TOML, or a name or value in it or in `changes` is wrong.
     """
-    data: dict[str, Any] = {} if path is None else read_toml(path)
-    for change in changes:
-        name, value = _parsed(change)
+    where = path or Path("--set" if changes else "defaults")
+    parsed = [_parsed(change) for change in changes]
+    asked = next((value for name, value in reversed(parsed) if name == FORM), None)
+    data = _formed(where, {} if path is None else read_toml(path), asked)
+    for name, value in parsed:
+        if name == FORM:
+            continue
         section, key = _place(name)
         if section is None:
             data[key] = value
@@ -186,7 +195,40 @@ def load_training(path: Path | None, changes: Sequence[str] = (), model: str | N
             data[section] = {**(given if isinstance(given, dict) else {}), key: value}
     if model is not None:
         data["model"] = model
-    return validate_toml(TrainParams, data, path or Path("--set" if changes else "defaults"))
+    return validate_toml(TrainParams, data, where)
+
+
+def _formed(path: Path, data: dict[str, Any], asked: object) -> dict[str, Any]:
+    """Return the values of the form that is asked for, or else the one that the file says."""
+    rest = {key: value for key, value in data.items() if key not in (FORM, "reduced")}
+    form = data.get(FORM, "full") if asked is None else asked
+    if form not in ("full", "reduced"):
+        raise ConfigError(f"{path}: form = {form!r}, expected 'full' or 'reduced'")
+    small = data.get("reduced")
+    if small is None:
+        if form == "reduced":
+            raise ConfigError(f"{path}: form = 'reduced', but there is no [reduced] that says what is smaller")
+        return rest
+    if not isinstance(small, dict):
+        raise ConfigError(f"{path}: reduced = {small!r}, expected sections such as [reduced.data]")
+    joined = merged(rest, small)
+    validate_toml(TrainParams, joined, path)  # a slip in the form that is not used is a slip all the same
+    return joined if form == "reduced" else rest
+
+
+def merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with others over them, section by section.
+
+    Examples
+    --------
+    >>> merged({"data": {"n_frames": 75, "every": 1}}, {"data": {"every": 2}, "model": "i3d"})
+    {'data': {'n_frames': 75, 'every': 2}, 'model': 'i3d'}
+    """
+    both = dict(values)
+    for key, value in over.items():
+        nested = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
+        both[key] = merged(both[key], value) if nested else value
+    return both
 
 
 def _parsed(change: str) -> tuple[str, Any]:

@@ -69,6 +69,27 @@ def test_json_holds_what_programs_want_and_a_second_run_goes_on_or_does_nothing(
     assert (longer["state"], longer["steps"], longer["epochs"]) == ("ran", 3, 3)
 
 
+def test_with_anew_other_values_begin_again_and_the_other_form_has_a_folder_of_its_own(au3dmm, run, tmp_path):
+    file = tmp_path / "train_two.toml"
+    file.write_text(
+        'model = "alpha_lstm"\nform = "reduced"\n[optimise]\nepochs = 1\n[data]\nn_frames = 8\n'
+        "[reduced.options]\nhidden = 8\n"
+    )
+
+    def call(*more):
+        where = ("--labels", run.path, "--device", "cpu", "--workers", "0", "--json", "--progress", "none")
+        return au3dmm("train", file, *where, *more)
+
+    small = json.loads(call().out)
+    assert small["out"] == str(run.path / "training" / "two")
+    full = json.loads(call("--set", "form=full").out)
+    assert full["out"] == str(run.path / "training" / "two_full")
+    assert full["n_parameters"] > small["n_parameters"]
+    refused = call("--resume", "--set", "seed=1")
+    assert "begun with seed = 0, now 1; keep it" in refused.error
+    assert json.loads(call("--resume", "--anew", "--set", "seed=1").out)["state"] == "ran"
+
+
 def test_progress_as_json_is_one_object_a_line(train):
     events = [json.loads(line) for line in train("--progress", "json").err]
     assert [e["event"] for e in events if e["event"] != "progress"] == ["start", "epoch", "epoch", "done"]

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import socket
+from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -224,6 +225,22 @@ def test_a_training_is_not_overwritten_nor_gone_on_with_when_something_else_is_w
         train(run, params("options.hidden=8", model="alpha_lstm"), out, ON)
     with pytest.raises(SchemaError, match=r"checkpoint of pooled with n_frames = 8, expected 7"):
         train(run, params("n_frames=7"), out, ON)
+
+
+def test_anew_goes_on_where_it_can_and_else_trains_what_is_wanted_now(run, tmp_path, caplog):
+    anew = replace(ON, anew=True)
+    out = tmp_path / "m"
+    train(run, params("max_steps=2"), out, anew)
+    assert train(run, params("max_steps=2"), out, anew).state == "up to date"
+    assert train(run, params("max_steps=3"), out, anew).position.step == 3
+    assert not caplog.records
+    result = train(run, params("max_steps=2", "optimise.lr=0.02"), out, anew)
+    assert (result.state, result.position.step) == ("ran", 2)
+    assert "m: trained anew: " in caplog.text
+    assert "begun with optimise.lr = 0.01, now 0.02" in caplog.text
+    train(run, params("max_steps=2", "optimise.lr=0.02"), tmp_path / "n", CPU)
+    one, two = ((folder / "last.pt").read_bytes() for folder in (out, tmp_path / "n"))
+    assert one == two
 
 
 def test_a_checkpoint_of_other_labels_is_refused(run, tmp_path):

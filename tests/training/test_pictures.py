@@ -49,6 +49,19 @@ def test_shrinking_keeps_the_mean_as_every_event_counts():
     assert small.float()[:, :, 2:-2, 2:-2].std().item() < 3
 
 
+@pytest.mark.parametrize(("n", "channels"), [(1, 1), (3, 1), (7, 1), (4, 2), (1, 2), (2, 5)])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_frames_that_are_resized_together_are_those_resized_alone(n, channels, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (n, channels, 40, 36)).astype(kind)
+    scaling = Scaling("count", channels, 1.0, 0.0)
+    box = Change(box=(0.1, 0.05, 0.8, 0.9))
+    together = cut(pixels, box, 24, scaling)
+    assert together.shape == (n, channels, 24, 24)
+    for frame, alone in zip(together, pixels, strict=True):
+        for plane, single in zip(frame, alone, strict=True):
+            assert torch.equal(plane, cut(single[None, None], box, 24, scaling)[0, 0])
+
+
 def test_bits_are_not_averaged():
     pixels = np.random.default_rng(0).choice(np.array([0, 1, 128], np.uint8), (2, 1, 32, 32))
     small = cut(pixels, Change(), 12, Scaling("tbr", 1, 1 / 255, 0.0))

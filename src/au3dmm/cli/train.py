@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Default: training/<CONFIG or model> in the run's folder.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Wins over CONFIG: batch=8, data.every=2.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT, if there is one.")
+@click.option("--anew", is_flag=True, help="With --resume: where labels or values are others by now, train anew.")
 @click.option("--init", type=click.Path(path_type=Path), help="Checkpoint to take weights from, for fine-tuning.")
 @click.option("--trunk", type=click.Path(path_type=Path), help="Published weights of the convolutions (ResNet, I3D).")
 @click.option("--pipeline", help="Which run of the dataset, if it has several.")
@@ -43,6 +44,7 @@ def train(
     out: Path | None,
     changes: tuple[str, ...],
     resume: bool,
+    anew: bool,
     init: Path | None,
     trunk: Path | None,
     pipeline: str | None,
@@ -63,20 +65,24 @@ def train(
     \b
     au3dmm train --labels DATASET --model st_vit
     au3dmm train reduced --labels DATASET --set batch=64 --set data.n_frames=50 --resume
+    au3dmm train reduced --labels DATASET --set form=full --device cuda
     """  # noqa: D301
     from au3dmm.io.assets import shipped_trainings, training_file
     from au3dmm.io.runs import one_run
     from au3dmm.training.run import TrainOptions
     from au3dmm.training.run import train as train_model
-    from au3dmm.training_config import load_training
+    from au3dmm.training_config import FORM, load_training
 
     file = training_file(config) if config is not None else shipped_trainings().get(model or "st_vit")
     params = load_training(file, changes, model)
     name = params.model if file is None or model is not None else file.stem.removeprefix("train_")
+    if form := next((value for key, value in map(_halves, reversed(changes)) if key == FORM), None):
+        name = f"{name}_{form}"  # the other form of a file is another training
     options = TrainOptions(
         device=device,
         workers=min(16, (os.cpu_count() or 1) - 1) if workers is None else workers,
         resume=resume,
+        anew=anew,
         checkpoint_every=checkpoint_every,
         dataset=dataset,
         init=init,
@@ -99,6 +105,11 @@ def train(
         print_json(result.to_dict())
     else:
         say(summary(result, labels))
+
+
+def _halves(change: str) -> tuple[str, str]:
+    key, _, value = change.partition("=")
+    return key.strip(), value.strip().strip("\"'")
 
 
 def _told(reporter: Reporter, mode: Mode) -> Callable[[Mapping[str, Any]], None]:

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from au3dmm.errors import SchemaError, os_reason
+from au3dmm.errors import ConfigError, SchemaError, os_reason
 from au3dmm.io.atomic import atomic_path
 from au3dmm.models import Network, make_model
+from au3dmm.training_config import TrainParams
 
 FORMAT_VERSION = 1
+_MAY_CHANGE = {("optimise", "epochs"), ("optimise", "max_steps"), ("optimise", "patience")}
 _KEYS = ("format_version", "model", "state_dict", "progress", "config", "labels")
 
 
@@ -140,6 +142,40 @@ def check_labels(path: Path, content: Mapping[str, Any], labels: Mapping[str, An
             raise SchemaError(
                 f"{path}: trained on labels with {word} {old}; these have {new}; it cannot be used with them"
             )
+
+
+def check_goes_on(
+    path: Path, content: Mapping[str, Any], model: Mapping[str, Any], labels: Mapping[str, Any], params: TrainParams
+) -> None:
+    """Refuse to go on from a checkpoint with other labels or values than it was begun with.
+
+    Parameters
+    ----------
+    path, content, model, labels
+        As in `check_same`.
+    params : TrainParams
+        The values that are wanted; how long to train may differ.
+
+    Raises
+    ------
+    SchemaError, ConfigError
+        Naming the first difference.
+    """
+    check_same(path, content, model, labels)
+    if content["labels"].get("fingerprint") != labels["fingerprint"]:
+        raise SchemaError(f"{path}: the labels have changed since it was written; train anew: --anew, or --out DIR")
+    said = content["config"]
+    for section, values in params.model_dump(mode="json").items():
+        old = said.get(section)
+        if not isinstance(values, dict):
+            values, old = {"": values}, {"": old}
+        for key in sorted({*values, *(old or {})}):
+            if (section, key) not in _MAY_CHANGE and (old or {}).get(key) != values.get(key):
+                name = f"{section}.{key}".rstrip(".")
+                found, wanted = (old or {}).get(key), values.get(key)
+                raise ConfigError(
+                    f"{path}: begun with {name} = {found}, now {wanted}; keep it, or begin another with --out"
+                )
 
 
 def take_weights(path: Path, model: nn.Module, name: str) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from au3dmm.errors import ConfigError
 from au3dmm.io.event_frame_table import read_clip
@@ -218,9 +218,9 @@ class Clips(Dataset[Item]):
         end = (count - 1) * self._data.every + 1
         stored = read_clip(self._sources[i], first, end)[:: self._data.every]
         frames = cut(stored, change, self._data.image_px, self._scaling)
-        pixels = torch.zeros((self._data.n_frames, *frames.shape[1:]), dtype=frames.dtype)
-        pixels[self._data.n_frames - count :] = frames
-        return item | {"pixels": pixels, "gain": change.gain, "bias": change.bias}
+        if count < self._data.n_frames:
+            frames = torch.cat([frames.new_zeros((self._data.n_frames - count, *frames.shape[1:])), frames])
+        return item | {"pixels": frames, "gain": change.gain, "bias": change.bias}
 
     def _rows(self, session: TrainingSession, first: int, count: int) -> slice:
         start = session.first + first
@@ -265,14 +265,15 @@ def _held(alpha: Tensor, known: Tensor) -> Tensor:
 
 
 def collate(items: Sequence[Item]) -> Item:
-    """Put items together to a batch: tensors are stacked, ``clip`` is a list."""
+    """Put items together to a batch: tensors are stacked, ``clip`` is a list.
+
+    In a process that loads, torch's own function stacks them in the memory that is shared with the one that trains.
+    """
     batch: Item = {"clip": [item["clip"] for item in items]}
     for name in items[0]:
         if name != "clip":
             values = [item[name] for item in items]
             kinds = {int: torch.int64, float: torch.float32}
-            first = values[0]
-            batch[name] = (
-                torch.stack(values) if isinstance(first, Tensor) else torch.tensor(values, dtype=kinds[type(first)])
-            )
+            kind = kinds.get(type(values[0]))
+            batch[name] = default_collate(values) if kind is None else torch.tensor(values, dtype=kind)
     return batch

@@ -19,7 +19,7 @@ from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.atomic import folder_lock, write_json
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.models import Network
-from au3dmm.training.checkpoints import check_same, read_checkpoint, take_weights
+from au3dmm.training.checkpoints import check_goes_on, read_checkpoint, take_weights
 from au3dmm.training.history import History
 from au3dmm.training.loop import BEST, LAST, Loop, Position
 from au3dmm.training.processes import Processes, started_processes
@@ -28,7 +28,6 @@ from au3dmm.training_config import TrainParams
 
 log = logging.getLogger(__name__)
 Event = Callable[[Mapping[str, Any]], None]
-_MAY_CHANGE = {("optimise", "epochs"), ("optimise", "max_steps"), ("optimise", "patience")}
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class TrainOptions:
         Processes that load clips, for each that trains.
     resume : bool
         Whether to go on from ``last.pt``, if there is one.
+    anew : bool
+        With `resume`: whether to train anew, instead of refusing, where labels or values are others by now.
     checkpoint_every, log_every : int
         Steps.
     dataset : Path or None
@@ -58,6 +59,7 @@ class TrainOptions:
     device: str = "auto"
     workers: int = 0
     resume: bool = False
+    anew: bool = False
     checkpoint_every: int = 500
     log_every: int = 10
     dataset: Path | None = None
@@ -187,6 +189,8 @@ def train(
             torch.manual_seed(params.seed)  # of new weights; steps have seeds of their own
             model = setup.make_model()
             loop = Loop(model, setup.train, setup.val, params, setup.loss, setup.scaling, processes, options.workers)
+            if options.anew and (why := _another(out / LAST, setup, model)) is not None:
+                _clear(out, why, processes)
             _begin(out, setup, model, loop, options)
             ran = not loop.position.finished
             first_clips, started = loop.position.clips, time.monotonic()
@@ -239,10 +243,7 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
     last = out / LAST
     if last.exists():
         content = read_checkpoint(last)
-        check_same(last, content, model.config, setup.described)
-        if content["labels"].get("fingerprint") != setup.described["fingerprint"]:
-            raise SchemaError(f"{last}: the labels have changed since it was written; train anew with --out DIR")
-        _check_params(last, content["config"], setup.params)
+        check_goes_on(last, content, model.config, setup.described, setup.params)
         try:
             model.load_state_dict(content["state_dict"])
             loop.restore(content)
@@ -264,18 +265,25 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
                         options.init, len(kept), ", ".join(kept[:4]))  # fmt: skip
 
 
-def _check_params(path: Path, said: Mapping[str, Any], params: TrainParams) -> None:
-    for section, values in params.model_dump(mode="json").items():
-        old = said.get(section)
-        if not isinstance(values, dict):
-            values, old = {"": values}, {"": old}
-        for key in sorted({*values, *(old or {})}):
-            if (section, key) not in _MAY_CHANGE and (old or {}).get(key) != values.get(key):
-                name = f"{section}.{key}".rstrip(".")
-                found, wanted = (old or {}).get(key), values.get(key)
-                raise ConfigError(
-                    f"{path}: begun with {name} = {found}, now {wanted}; keep it, or begin another with --out"
-                )
+def _another(last: Path, setup: Setup, model: Network) -> str | None:
+    """Return why a training cannot go on with these labels and values; None if it can, or there is none."""
+    if not last.exists():
+        return None
+    try:
+        check_goes_on(last, read_checkpoint(last), model.config, setup.described, setup.params)
+    except (SchemaError, ConfigError) as err:
+        return str(err)
+    return None
+
+
+def _clear(out: Path, why: str, processes: Processes) -> None:
+    if processes.first:
+        log.warning("%s: trained anew: %s", out, why)
+    processes.wait()  # until all have looked
+    if processes.first:
+        for name in (LAST, BEST):
+            (out / name).unlink(missing_ok=True)
+    processes.wait()
 
 
 def _run(
