@@ -21,6 +21,7 @@ from run_folder import apertures_and_confidence, flags, pose
 K = 4
 UNITS = ("AU1", "AU2", "AU51", "AU52")
 SWAP = [[0, 0, 1.0], [1, 1, 1.0], [2, 3, 1.0], [3, 2, 1.0]]
+EMOTION = {"kind": "video_class", "vocabulary": "emotion"}
 METADATA = {
     "basis": {"file_hash": "sha256:" + "a" * 64, "k_au": K, "names_au": [f"c{i}" for i in range(K)], "mirror_au": SWAP},
     "detector": {"name": "mediapipe", "precision": "float32"},
@@ -42,12 +43,16 @@ def write_training_run(
     size=None,
     val=True,
     frames_metadata=None,
+    pipeline="label",
+    emotions=None,
 ):
     """Write a run: each person shows each unit once; the last person is val, the others train.
 
-    The picture of unit i is bright in quarter i, its coefficient i rises; frame numbers are in both.
+    The picture of unit i is bright in quarter i, its coefficient i rises; frame numbers are in both. ``emotions`` holds
+    by unit and origin (instructed, reported) which one was shown.
     """
-    out = RunFolder(folder / "derivatives" / "au3dmm" / "label")
+    out = RunFolder(folder / "derivatives" / "au3dmm" / pipeline)
+    felt = []
     sources, rows, first, said = [], [], 0, []
     for p in range(people):
         for u, au in enumerate(UNITS):
@@ -61,12 +66,14 @@ def write_training_run(
             more = {"first_row": first, "frames_event": count, "labels_sha256": name}
             rows.append(IndexRow(name, f"S{p}", au, split=split, fold=fold, **more))
             first += count
+            for origin, label in (emotions or {}).get(au, {}).items():
+                felt.append(statement(name, f"S{p}", label, None, None) | EMOTION | {"origin": origin})
             said += [
                 statement(name, f"S{p}", au, i, value) for i in range(0, count, 2) for value in [float(i % 4 == 0)]
             ]
     write_label_parts(out.labels, sources, K, metadata)
     write_index(out.index, rows, metadata)
-    table = pa.Table.from_pylist(said if coded else [], schema=annotations_schema())
+    table = pa.Table.from_pylist([*felt, *(said if coded else [])], schema=annotations_schema())
     write_table(out.annotations, "annotations", table, metadata)
     return out
 

@@ -18,6 +18,7 @@ from au3dmm.config import Params, read_toml, validate_toml
 from au3dmm.errors import ConfigError
 
 FORM = "form"
+Classes = Literal["au", "task", "emotion", "reported_emotion"]
 
 
 class DataParams(Params):
@@ -33,8 +34,10 @@ class DataParams(Params):
     every: int = Field(1, ge=1, description="Take every n-th event frame: a clip then spans n times as long.")
     stride: int = Field(0, ge=0, description="Event frames between the starts of clips; 0 = as far as a clip spans.")
     image_px: int = Field(224, ge=8, description="Side of the square that models see, px.")
-    classes: Literal["au", "task"] = Field(
-        "au", description="What videos are classified by: session.toml's au or task."
+    classes: Classes = Field(
+        "au",
+        description="What videos are classified by: session.toml's au or task, or its [[annotations]] of the whole"
+        " recording with vocabulary emotion: the one asked for (emotion), or reported by the subject.",
     )
     fold: int | None = Field(None, ge=0, description="k-fold: the fold to test on; the next is val, the others train.")
     shift: int = Field(
@@ -118,8 +121,10 @@ class RunParams(Params):
     model: str = Field(description="Which network.")
     values: dict[str, Any] = Field(default_factory=dict, description="Sections of a training file, over `base`.")
     reduced: dict[str, Any] = Field(default_factory=dict, description="Over everything, with --reduced.")
-    init: str | None = Field(None, description="Name of an earlier run whose weights it starts from.")
+    init: str | None = Field(None, description="Name of an earlier run whose weights it starts from; --init wins.")
     pipeline: str | None = Field(None, description="Which run of the dataset; None = the one that --labels means.")
+    dataset: str | None = Field(None, description="What --also calls the dataset it learns from; None = --labels.")
+    table: bool = Field(True, description="Whether it is measured; False: it is trained for the weights alone.")
     paper: dict[Metric, float] = Field(default_factory=dict, description="What the paper reports.")
 
 
@@ -140,6 +145,8 @@ class ExperimentParams(Params):
     @model_validator(mode="after")
     def _names(self) -> Self:
         names = [run.name for run in self.runs]
+        if not any(run.table for run in self.runs):
+            raise ValueError("no run is a row of the table; expected table = true in one")
         if len(set(map(folder_name, names))) < len(names):
             raise ValueError("two runs have the same name, or nearly")
         for i, run in enumerate(self.runs):

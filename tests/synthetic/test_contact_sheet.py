@@ -7,7 +7,7 @@ import pytest
 
 from au3dmm.errors import SchemaError
 from au3dmm.synthetic import dataset
-from au3dmm.synthetic.contact_sheet import CELL_PX, task_strip
+from au3dmm.synthetic.contact_sheet import CELL_PX, _main_movement, task_strip
 from au3dmm.synthetic.dataset import make_take
 from au3dmm.synthetic.session_setup import Setup
 from au3dmm.synthetic.takes import Take, session_files
@@ -34,6 +34,14 @@ def test_the_jaw_drops_between_the_first_and_the_second_cell_and_events_are_wher
     active = np.abs(events - [30, 37, 52]).sum(2) > 60
     assert active[mouth].mean() > 2 * active[forehead].mean()
     assert active[mouth].sum() > 100
+
+
+def test_of_a_face_that_does_nothing_the_middle_is_shown():
+    truth = {"session": "S001_NONE_1", "movements": [], "turns": [], "rgb_first_pts_us": 100, "rgb_last_pts_us": 300}
+    shown = _main_movement(truth)
+    assert (shown["start_us"], shown["apex_start_us"], shown["apex_end_us"]) == (200, 200, 200)
+    blink = {"name": "blink", "start_us": 1}
+    assert _main_movement({**truth, "movements": [blink]}) == blink
 
 
 def test_a_file_that_is_no_truth_is_refused(jaw, tmp_path):

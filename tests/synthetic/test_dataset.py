@@ -9,18 +9,22 @@ import time
 
 import numpy as np
 import pytest
+import tomli
 
 from au3dmm.errors import ConfigError, ExecutorError, OutputError
 from au3dmm.executors import Outcome
 from au3dmm.io.atomic import file_lock
 from au3dmm.io.participants import read_participants
-from au3dmm.io.session import read_session
+from au3dmm.io.session import Manifest, read_session
 from au3dmm.synthetic import dataset
 from au3dmm.synthetic.dataset import make_take, write_dataset
+from au3dmm.synthetic.film import Film
 from au3dmm.synthetic.people import head_model
-from au3dmm.synthetic.session import FILES
+from au3dmm.synthetic.person import default_person
+from au3dmm.synthetic.session import FILES, Identity, tell
 from au3dmm.synthetic.session_setup import Setup
 from au3dmm.synthetic.takes import Take, plan_takes, session_files
+from au3dmm.synthetic.tasks import plan_task
 
 TASKS = ["AU12", "AU51", "FREE"]
 TINY = Setup(rgb_size=(160, 120), event_size=(160, 90), simulate_fps=40.0, tail_us=10_000)
@@ -72,6 +76,15 @@ def test_manifests_say_who_did_what_and_read_back(made):
         assert (about.task, about.au, about.run) == (task, task if task.startswith("AU") else None, 1)
         assert session.manifest.source["fingerprint"]
         session.check_files()
+
+
+@pytest.mark.parametrize("emotion", ["Fear", None])
+def test_a_manifest_says_which_emotion_was_asked_for(tmp_path, emotion):
+    film = Film(default_person(), plan_task("FEAR", 0.5, (1,)), TINY)
+    tell(tmp_path, film, Identity("S001_FEAR_1", "S001", "FEAR", emotion=emotion), tmp_path / "t.json", seconds=0.5)
+    told = Manifest.model_validate(tomli.loads((tmp_path / "session.toml").read_text())).annotations
+    emotions = [(said.kind, said.origin, said.label) for said in told if said.vocabulary == "emotion"]
+    assert emotions == ([("video_class", "instructed", emotion)] if emotion else [])
 
 
 def test_the_tables_of_the_dataset_read_back_and_name_nobody(made):

@@ -7,7 +7,19 @@ from au3dmm.errors import ConfigError
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.synthetic.motion import activation
-from au3dmm.synthetic.tasks import ACTION_UNITS, FREE, HEAD_UNITS, SPEECH, TASKS, UNITS, plan_task, tasks_of
+from au3dmm.synthetic.tasks import (
+    ACTION_UNITS,
+    EMOTION_TASKS,
+    EMOTIONS,
+    FREE,
+    HEAD_UNITS,
+    SPEECH,
+    TASK_NUMBERS,
+    TASKS,
+    UNITS,
+    plan_task,
+    tasks_of,
+)
 
 # FACEMORPHIC, section 4: "The complete list of Action Units"
 PUBLISHED = (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26, 27, 43, 45, 51, 52, 53, 54, 55, 56)
@@ -28,7 +40,7 @@ def test_the_action_units_are_those_of_facemorphic():
     assert [int(unit[2:]) for unit in ACTION_UNITS] == list(PUBLISHED)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TASK_NUMBERS)
 @pytest.mark.parametrize("seconds", [0.5, 2.5, 6.0])
 def test_a_session_starts_and_ends_neutral(task, seconds, names):
     for seed in range(4):
@@ -92,6 +104,35 @@ def test_free_expressions_combine_several_units_and_speech_moves_the_mouth_all_t
     assert combined >= 4
 
 
+def test_emotions_are_those_of_nefer_and_show_the_units_of_a_prototype_or_its_variant(names):
+    assert set(EMOTION_TASKS) == {"ANGER", "CONTEMPT", "DISGUST", "FEAR", "HAPPINESS", "SADNESS", "SURPRISE", "NONE"}
+    units = [name.partition("_")[0] for name in names]
+    for task, variants in EMOTIONS.items():
+        seen = set()
+        for seed in range(8):
+            acted = [m for m in plan_task(task, SECONDS, (seed, 0)).movements if m.name == task]
+            alpha = activation(acted, names, T).max(0)
+            assert alpha.max() <= 3
+            shown = frozenset(unit for unit, value in zip(units, alpha, strict=True) if value > 0.6)
+            assert shown in [frozenset(unit.partition("_")[0] for unit in variant) for variant in variants], task
+            seen.add(tuple(np.flatnonzero(alpha > 0.6)))
+        assert len(seen) == len(variants)
+
+
+def test_contempt_is_on_one_side_and_happiness_on_both(names):
+    left, right = ([name.endswith(side) for name in names] for side in ("_left", "_right"))
+    for seed in range(4):
+        for task, sides in (("CONTEMPT", 1), ("HAPPINESS", 2)):
+            acted = [m for m in plan_task(task, SECONDS, (seed, 0)).movements if m.name == task]
+            alpha = activation(acted, names, T).max(0)
+            assert sum(alpha[side].max() > 0.6 for side in (left, right)) == sides
+
+
+def test_new_tasks_come_last_so_that_recordings_of_the_others_stay_as_they_are():
+    assert tuple(TASK_NUMBERS) == (*TASKS, *EMOTION_TASKS)
+    assert [TASK_NUMBERS[task] for task in ("AU1", "AU56", "FREE", "SPEECH")] == [0, 23, 24, 25]
+
+
 def test_onset_apex_and_offset_vary_between_sessions_and_repeat_with_the_seed():
     courses = {
         (m.start_s, m.end_s, m.rise, m.fall) for s in range(10) for m in plan_task("AU9", SECONDS, (s,)).movements
@@ -108,7 +149,8 @@ def test_some_sessions_have_a_blink_and_some_have_none():
 def test_tasks_are_chosen_by_name_number_or_group():
     assert tuple(tasks_of(["all"])) == TASKS
     assert tuple(tasks_of(["units"])) == ACTION_UNITS
-    assert tuple(tasks_of(["speech", "51", " au1 "])) == ("AU1", "AU51", "SPEECH")
+    assert tuple(tasks_of(["emotions"])) == EMOTION_TASKS
+    assert tuple(tasks_of(["fear", "speech", "51", " au1 "])) == ("AU1", "AU51", "SPEECH", "FEAR")
 
 
 def test_an_unknown_task_is_refused():

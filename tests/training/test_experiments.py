@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from au3dmm.config import load_pipeline
 from au3dmm.errors import ConfigError
 from au3dmm.io.training_labels import read_training_labels
 from au3dmm.training.clips import Clips
@@ -30,9 +31,17 @@ NETWORKS = {
 CPU = TrainOptions(device="cpu")
 
 
+FELT = {
+    "AU1": {"instructed": "Fear", "reported": "Fear"},
+    "AU2": {"instructed": "Anger", "reported": "None"},
+    "AU51": {"instructed": "Sadness", "reported": "None"},
+    "AU52": {"instructed": "Disgust"},
+}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=12)
+    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=12, emotions=FELT)
 
 
 def small(path, models=NETWORKS):
@@ -47,7 +56,8 @@ def small(path, models=NETWORKS):
 
 
 def test_there_are_experiments():
-    assert {path.stem for path in SHIPPED} >= {"table2", "table3", "table5", "misalignment"}
+    there = {path.stem for path in SHIPPED}
+    assert there >= {"table2", "table3", "table5", "table6", "misalignment", "frame_rates"}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -57,7 +67,7 @@ def test_every_experiment_runs_and_its_table_says_what_was_measured(run, path, t
     result = run_experiment(params, lambda _: run, tmp_path, reduced=True, seeds=(0,), options=CPU)
     lines = result.table.splitlines()
     assert lines[0] == f"# {params.title}"
-    for one, found in zip(params.runs, result.results, strict=True):
+    for one, found in zip([one for one in params.runs if one.table], result.results, strict=True):
         (row,) = [line for line in lines if line.startswith(f"| {one.name} |")]
         if "top1" in params.metrics:
             assert f"| {100 * found['overall']['top1']['value']:.1f} |" in row
@@ -135,6 +145,22 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, text, said):
     with pytest.raises(ConfigError, match=said) as caught:
         read_experiment(tmp_path / "e.toml")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_clips_of_all_frame_rates_span_the_same_time_and_see_the_same_share_of_it(reduced):
+    path = next(path for path in SHIPPED if path.stem == "frame_rates")
+    params = read_experiment(path)
+    seconds, share = [], []
+    for run, fps in zip(params.runs, (30, 60, 120, 240), strict=True):
+        frames = load_pipeline(path.parents[1] / f"{run.pipeline}.toml").frames
+        assert frames.windows == "periodic"
+        assert frames.accumulation_us == round(1e6 / fps)
+        data = training_params(params, run, 0, reduced).data
+        seconds.append(data.n_frames * data.every * frames.accumulation_us * 1e-6)
+        share.append(data.every)
+    np.testing.assert_allclose(seconds, 2.5 if not reduced else 64 / 30, atol=1e-3)
+    assert len(set(share)) == 1
 
 
 @pytest.mark.parametrize("shift", [3, -3])

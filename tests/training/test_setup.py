@@ -64,7 +64,7 @@ def test_the_model_fits_the_labels_and_nothing_is_predicted_that_is_not_taught(r
         (("monitor=f1",), "pooled", "'f1', which pooled is not taught here"),
         (("loss.occurrence=1",), "pooled", r"annotations\.parquet has no frame_occurrence of action units"),
         (("loss.classes=0",), "alpha_lstm", r"alpha_lstm reads alpha and cannot be taught it"),
-        (("data.classes=task",), "pooled", r"no recording says its task, so there are no classes; set loss"),
+        (("data.classes=task",), "pooled", r"no recording says its task, so there are no classes; set data"),
         (("fold=0",), "pooled", r"data\.fold = 0, but there are splits, no folds"),
         (("loss.classes=0",), "pooled", r"optimise\.monitor = 'accuracy', which pooled is not taught here"),
         (("monitor=alpha",), "alpha_lstm", r"optimise\.monitor = 'alpha', which alpha_lstm is not taught here"),

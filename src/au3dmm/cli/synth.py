@@ -66,7 +66,8 @@ def session(out: Path, seed: int, seconds: float, session_id: str, force: bool, 
     "--aus",
     default="all",
     show_default=True,
-    help="What they do, by commas: AU1 ... AU56, FREE (combinations), SPEECH; units: the 24 action units; all.",
+    help="What they do, by commas: AU1 ... AU56, FREE (combinations), SPEECH, HAPPINESS and other emotions; units: the"
+    " 24 action units; emotions: the 8; all: units, FREE and SPEECH.",
 )
 @click.option("--repetitions", type=click.IntRange(1, 99), default=2, show_default=True, help="Sessions per task.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, other people.")

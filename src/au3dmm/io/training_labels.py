@@ -24,6 +24,7 @@ _COLUMNS = (
     *("session_id", "event_frame_index", "t_label_us", "rgb_frame_index", "status"),
     *("alpha_au", "alpha_au_std"),
 )
+_EMOTION_OF = {"instructed": "emotion", "reported": "reported_emotion"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class TrainingSession:
         Its folder in the run: event frames lie there.
     labels_sha256 : str or None
         Of the `labels.parquet` that the rows were taken from.
+    emotion, reported_emotion : str or None
+        What was to be shown or felt, and what the subject says of it; None if nobody said, or it was not read.
     """
 
     session_id: str
@@ -58,6 +61,8 @@ class TrainingSession:
     n: int
     folder: Path
     labels_sha256: str | None = None
+    emotion: str | None = None
+    reported_emotion: str | None = None
 
     @property
     def rows(self) -> slice:
@@ -132,7 +137,7 @@ class TrainingLabels:
         }
 
 
-def read_training_labels(run: RunFolder, *, occurrence: bool = False) -> TrainingLabels:
+def read_training_labels(run: RunFolder, *, occurrence: bool = False, emotions: bool = False) -> TrainingLabels:
     """Read the consolidated labels of a run.
 
     A null vector (a row whose status is not ``ok``) becomes zeros, and `valid` says so; no row is dropped.
@@ -143,6 +148,8 @@ def read_training_labels(run: RunFolder, *, occurrence: bool = False) -> Trainin
         ``derivatives/au3dmm/<pipeline>``.
     occurrence : bool
         Whether to read frame-level action units (``frame_occurrence`` of vocabulary ``au``) from the annotations, too.
+    emotions : bool
+        Whether to read what emotion recordings show (``video_class`` of vocabulary ``emotion``) from there, too.
 
     Raises
     ------
@@ -167,7 +174,8 @@ def read_training_labels(run: RunFolder, *, occurrence: bool = False) -> Trainin
     index.sort(key=lambda row: -1 if row.first_row is None else row.first_row)
     arrays, names = _read_rows(run.labels, n)
     _check_index(run, index, names, n)
-    sessions = tuple(_session(run, row) for row in index)
+    felt = read_emotions(run) if emotions else {}
+    sessions = tuple(_session(run, row, felt.get(row.session_id, {})) for row in index)
     said, units = _occurrence(run, sessions, arrays["rgb_frame_index"]) if occurrence else (np.empty((n, 0), "f4"), ())
     k = arrays["alpha"].shape[1]
     return TrainingLabels(
@@ -233,7 +241,7 @@ def _check_index(run: RunFolder, index: list[IndexRow], names: list[tuple[str, i
         raise SchemaError(f"{run.index}: not the index of {run.labels}: {what}; run `au3dmm run` again")
 
 
-def _session(run: RunFolder, row: IndexRow) -> TrainingSession:
+def _session(run: RunFolder, row: IndexRow, felt: Mapping[str, str]) -> TrainingSession:
     return TrainingSession(
         row.session_id,
         str(row.subject_id),
@@ -245,6 +253,8 @@ def _session(run: RunFolder, row: IndexRow) -> TrainingSession:
         row.frames_event,
         run.session(row.session_id),
         row.labels_sha256,
+        felt.get("emotion"),
+        felt.get("reported_emotion"),
     )
 
 
@@ -291,6 +301,27 @@ def _occurrence(
         codes[frames[mine], [place[labels[i]] for i in mine]] = values[mine] > 0
         out[session.rows] = codes[near]  # -1, no RGB frame, is the last row, which nobody wrote
     return out, units
+
+
+def read_emotions(run: RunFolder) -> dict[str, dict[str, str]]:
+    """Return what emotion recordings show: by session, ``emotion`` (asked for) and ``reported_emotion``.
+
+    The first statement of a recording counts.
+
+    Raises
+    ------
+    SchemaError
+        If the run's annotations are missing or damaged.
+    """
+    table = read_table(run.annotations, "annotations", ["session_id", "kind", "origin", "vocabulary", "label"])
+    words = {name: table[name].cast(pa.string()) for name in table.column_names}
+    wanted = pc.and_(pc.equal(words["kind"], "video_class"), pc.equal(words["vocabulary"], "emotion"))
+    felt: dict[str, dict[str, str]] = {}
+    rows = (words[name].filter(wanted).to_pylist() for name in ("session_id", "origin", "label"))
+    for session, origin, label in zip(*rows, strict=True):
+        if origin in _EMOTION_OF:
+            felt.setdefault(session, {}).setdefault(_EMOTION_OF[origin], label)
+    return felt
 
 
 def unit_order(name: str) -> list[tuple[int, int, str]]:

@@ -81,7 +81,9 @@ def _main_movement(truth: dict[str, Any]) -> dict[str, Any]:
     moves = list(chain(truth["movements"], truth["turns"]))
     named = [m for m in moves if m["name"] == task]
     others = [m for m in moves if m["name"] not in ("blink", "turn", "nod", "brows")]
-    return dict((named or others or moves)[0])
+    amid = (truth["rgb_first_pts_us"] + truth["rgb_last_pts_us"]) / 2
+    nothing = {"name": task, "start_us": amid, "apex_start_us": amid, "apex_end_us": amid}
+    return dict([*named, *others, *moves, nothing][0])
 
 
 def _apex(t_us: NDArray[np.floating], shown: dict[str, Any], truth: dict[str, Any]) -> int:

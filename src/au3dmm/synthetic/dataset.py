@@ -32,7 +32,7 @@ from au3dmm.synthetic.people import HeadModel, head_model
 from au3dmm.synthetic.session import FILES, FILMED, Identity, record, tell
 from au3dmm.synthetic.session_setup import Setup
 from au3dmm.synthetic.takes import RAW, VERSION, Take, plan_takes
-from au3dmm.synthetic.tasks import ACTION_UNITS, TASKS, plan_task
+from au3dmm.synthetic.tasks import ACTION_UNITS, EMOTIONS, TASK_NUMBERS, TASKS, plan_task
 
 NAME = "au3dmm-synthetic"
 DATASET = "dataset.toml"
@@ -63,7 +63,7 @@ def write_dataset(
     subjects, repetitions : int
         How many people, and how often each does each task.
     tasks : sequence of str
-        Of `TASKS`.
+        Of `TASKS` and `EMOTION_TASKS`.
     seed : int
         Which people, and how they move.
     seconds : float
@@ -130,7 +130,7 @@ def make_take(out: str, take: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _make(out: Path, take: Take) -> None:
-    key = (take.seed, take.subject, TASKS.index(take.task), take.run)
+    key = (take.seed, take.subject, TASK_NUMBERS[take.task], take.run)
     look = draw_look(take.seed, take.subject, _setup(take.small))
     rng = np.random.default_rng([*key, 4])
     setup = replace(
@@ -158,6 +158,7 @@ def _make(out: Path, take: Take) -> None:
         take.subject_id,
         task=take.task,
         au=take.task if take.task in ACTION_UNITS else None,
+        emotion=take.task.capitalize() if take.task in EMOTIONS else None,
         run=take.run,
         source=source,
     )

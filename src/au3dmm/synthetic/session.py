@@ -45,6 +45,8 @@ class Identity:
         What the subject was asked to do.
     au : str, optional
         The action unit asked for, if one.
+    emotion : str, optional
+        The emotion asked for, if one.
     run : int, optional
         Repetition.
     source : mapping
@@ -55,6 +57,7 @@ class Identity:
     subject_id: str
     task: str | None = None
     au: str | None = None
+    emotion: str | None = None
     run: int | None = None
     source: Mapping[str, str | int | float] | None = None
 
@@ -227,9 +230,11 @@ def tell(
         "simulated_events": True,
     }
     place = truth_file.name if truth_file.parent == folder else f"{truth_file.parent.name}/{truth_file.name}"
-    codes = {"kind": "frame_occurrence", "origin": "simulated", "file": FILE}
+    said = [{"kind": "frame_occurrence", "origin": "simulated", "file": FILE}]
+    if identity.emotion is not None:
+        said.append({"kind": "video_class", "origin": "instructed", "vocabulary": "emotion", "label": identity.emotion})
     text = manifest_toml(
-        section, setup, fps=fps, n_frames=len(pts_us), source=identity.source or {}, truth=place, annotations=[codes]
+        section, setup, fps=fps, n_frames=len(pts_us), source=identity.source or {}, truth=place, annotations=said
     )
     write_bytes(folder / MANIFEST, text.encode())
 

@@ -26,7 +26,7 @@ class Take:
     subject : int
         From 0 on.
     task : str
-        One of `TASKS`.
+        One of `TASKS` or `EMOTION_TASKS`.
     run : int
         Repetition, from 1 on.
     seconds : float

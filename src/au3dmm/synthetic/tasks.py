@@ -1,4 +1,4 @@
-"""What a subject of a synthetic dataset is asked to do: FACEMORPHIC's 24 action units, free expressions, and speech.
+"""What a subject of a synthetic dataset is asked to do: FACEMORPHIC's 24 action units, free acts, speech, emotions.
 
 Times are drawn for a session of 2.5 s and stretch with its length.
 """
@@ -47,6 +47,31 @@ ACTION_UNITS = (*UNITS, *HEAD_UNITS)
 FREE, SPEECH = "FREE", "SPEECH"
 TASKS = (*ACTION_UNITS, FREE, SPEECH)
 
+EMOTIONS: dict[str, tuple[dict[str, float], ...]] = {
+    "ANGER": (
+        {"AU4": 2.3, "AU5": 1.1, "AU7": 1.6, "AU23": 2.0},
+        {"AU4": 2.4, "AU7": 1.8, "AU17": 1.0, "AU24": 2.0},
+    ),
+    "CONTEMPT": ({"AU12_left": 1.5, "AU14_left": 2.2}, {"AU12_right": 1.5, "AU14_right": 2.2}),
+    "DISGUST": ({"AU9": 2.2, "AU15": 1.4, "AU16": 1.2}, {"AU10": 2.2, "AU17": 1.4}),
+    "FEAR": (
+        {"AU1": 2.0, "AU2": 1.3, "AU4": 1.3, "AU5": 1.8, "AU20": 1.6, "AU26": 1.0},
+        {"AU1": 2.0, "AU4": 1.2, "AU5": 1.8, "AU20": 1.8, "AU25": 1.2},
+    ),
+    "HAPPINESS": ({"AU6": 1.8, "AU12": 2.3}, {"AU6": 1.6, "AU12": 2.4, "AU25": 1.2}),
+    "SADNESS": ({"AU1": 2.0, "AU4": 1.4, "AU15": 2.0}, {"AU1": 2.0, "AU15": 1.8, "AU17": 1.2}),
+    "SURPRISE": (
+        {"AU1": 2.2, "AU2": 2.2, "AU5": 1.5, "AU26": 2.0},
+        {"AU1": 2.0, "AU2": 2.0, "AU5": 1.4, "AU27": 1.8},
+    ),
+    "NONE": ({},),
+}
+"""NEFER's seven emotions and its "None": of each the prototype of FACS (Ekman and Friesen) and a variant of it. A
+subject shows either."""
+EMOTION_TASKS = tuple(EMOTIONS)
+TASK_NUMBERS = {task: number for number, task in enumerate((*TASKS, *EMOTION_TASKS))}
+"""What noise is drawn from: new tasks come last, so that recordings of the others stay as they are."""
+
 COMBINATIONS: dict[str, dict[str, float]] = {
     "happiness": {"AU6": 1.8, "AU12": 2.4, "AU25": 0.9},
     "surprise": {"AU1": 2.2, "AU2": 2.2, "AU5": 1.6, "AU26": 1.9},
@@ -80,14 +105,14 @@ _SWAY = 0.22
 def plan_task(task: str, seconds: float, seed: Sequence[int]) -> Performance:
     """Plan what a subject does in a session; it starts and ends neutral.
 
-    An action unit rises once, holds and falls, each in a time of its own (AU45: three blinks); FREE is two or three
-    combinations and sometimes a turn of the head, SPEECH a chain of mouth shapes with nods and raised brows. The
-    head sways a little, and blinks come in between, but for those that are asked for.
+    An action unit rises once, holds and falls, each in a time of its own (AU45: three blinks), and so does an emotion
+    (NONE: nothing); FREE is two or three combinations and sometimes a turn of the head, SPEECH a chain of mouth shapes
+    with nods and raised brows. The head sways a little, and blinks come in between, but for those that are asked for.
 
     Parameters
     ----------
     task : str
-        One of `TASKS`.
+        One of `TASKS` or `EMOTION_TASKS`.
     seconds : float
         Length of the session, at least 0.5.
     seed : sequence of int
@@ -105,8 +130,8 @@ def plan_task(task: str, seconds: float, seed: Sequence[int]) -> Performance:
     >>> [turn.name for turn in plan_task("AU51", 2.5, (0, 1)).turns]
     ['AU51']
     """
-    if task not in TASKS:
-        raise ConfigError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    if task not in TASK_NUMBERS:
+        raise ConfigError(f"no task {task!r}; there are {', '.join(TASK_NUMBERS)}")
     rng = np.random.default_rng([*seed, 1])
     stretch = seconds / _SECONDS
     movements: list[Movement] = []
@@ -123,6 +148,10 @@ def plan_task(task: str, seconds: float, seed: Sequence[int]) -> Performance:
         vector = np.radians(rng.uniform(-2.0, 2.0, 3))
         vector[axis] = sign * np.radians(rng.uniform(least, most))
         turns = [Turn(task, *_course(stretch, rng, 1.25), _triple(vector), *_shares(rng))]
+    elif task in EMOTIONS:
+        variants = EMOTIONS[task]
+        peak = _strengthened(variants[rng.integers(len(variants))], rng.uniform(0.7, 1.08), rng)
+        movements = [Movement(task, *_course(stretch, rng), peak, *_shares(rng))] if peak else []
     else:
         strength = rng.uniform(0.85, 1.08)
         peak = _strengthened(UNITS[task], 1.0 if task == "AU43" else strength, rng)
@@ -133,7 +162,9 @@ def plan_task(task: str, seconds: float, seed: Sequence[int]) -> Performance:
 
 
 def tasks_of(names: Sequence[str]) -> Iterator[str]:
-    """Yield tasks by name, in the order of `TASKS`; ``all`` are all of them, ``units`` the 24 action units.
+    """Yield tasks by name, in the order of `TASKS`, then emotions.
+
+    ``all`` are `TASKS`, ``units`` the 24 action units, ``emotions`` the eight of `EMOTION_TASKS`.
 
     Raises
     ------
@@ -145,15 +176,18 @@ def tasks_of(names: Sequence[str]) -> Iterator[str]:
     >>> list(tasks_of(["12", "AU4"]))
     ['AU4', 'AU12']
     """
-    groups = {"ALL": TASKS, "UNITS": ACTION_UNITS}
+    groups = {"ALL": TASKS, "UNITS": ACTION_UNITS, "EMOTIONS": EMOTION_TASKS}
     wanted: set[str] = set()
     for name in names:
         task = name.strip().upper()
         task = f"AU{task}" if task.isdigit() else task
-        if task not in groups and task not in TASKS:
-            raise ConfigError(f"--aus: no task {name!r}; there are {', '.join(TASKS)}, and all or units (the 24)")
+        if task not in groups and task not in TASK_NUMBERS:
+            there = ", ".join(TASK_NUMBERS)
+            raise ConfigError(
+                f"--aus: no task {name!r}; there are {there}, and all, units (the 24) or emotions (the 8)"
+            )
         wanted.update(groups.get(task, (task,)))
-    yield from (task for task in TASKS if task in wanted)
+    yield from (task for task in TASK_NUMBERS if task in wanted)
 
 
 def _course(stretch: float, rng: np.random.Generator, longer: float = 1.0) -> tuple[float, float]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from au3dmm.errors import ConfigError, SchemaError, os_reason
 from au3dmm.io.atomic import atomic_path
@@ -145,9 +144,14 @@ def check_labels(path: Path, content: Mapping[str, Any], labels: Mapping[str, An
 
 
 def check_goes_on(
-    path: Path, content: Mapping[str, Any], model: Mapping[str, Any], labels: Mapping[str, Any], params: TrainParams
+    path: Path,
+    content: Mapping[str, Any],
+    model: Mapping[str, Any],
+    labels: Mapping[str, Any],
+    params: TrainParams,
+    init: str | None = None,
 ) -> None:
-    """Refuse to go on from a checkpoint with other labels or values than it was begun with.
+    """Refuse to go on from a checkpoint with other labels, values or first weights than it was begun with.
 
     Parameters
     ----------
@@ -155,6 +159,8 @@ def check_goes_on(
         As in `check_same`.
     params : TrainParams
         The values that are wanted; how long to train may differ.
+    init : str, optional
+        Hash of the checkpoint that it is to begin with.
 
     Raises
     ------
@@ -176,27 +182,12 @@ def check_goes_on(
                 raise ConfigError(
                     f"{path}: begun with {name} = {found}, now {wanted}; keep it, or begin another with --out"
                 )
-
-
-def take_weights(path: Path, model: nn.Module, name: str) -> list[str]:
-    """Give a model the weights of a checkpoint where names and shapes agree; return the names of the others.
-
-    For fine-tuning: a head for other classes has another shape, and stays as it was made.
-
-    Raises
-    ------
-    SchemaError
-        If the checkpoint is of another model, or nothing agrees.
-    """
-    content = read_checkpoint(path)
-    if content["model"]["name"] != name:
-        raise SchemaError(f"{path}: checkpoint of {content['model']['name']}, expected one of {name}")
-    mine = model.state_dict()
-    fits = {k: v for k, v in content["state_dict"].items() if k in mine and mine[k].shape == v.shape}
-    if not fits:
-        raise SchemaError(f"{path}: no weight has the shape that {name} with these options needs")
-    model.load_state_dict({**mine, **fits})
-    return [key for key in mine if key not in fits]
+    begun = content.get("init", init)  # older checkpoints do not say
+    if init is not None and begun != init:
+        raise ConfigError(
+            f"{path}: begun with {'other' if begun else 'new'} weights, not with those of --init; begin another with"
+            " --out DIR"
+        )
 
 
 def _some(names: Any) -> str:

@@ -94,7 +94,14 @@ def _some(numbers: list[int], limit: int) -> list[int]:
 
 def classified_by(session: TrainingSession, data: DataParams) -> str | None:
     """Return the name of the class of a recording; None if it has none."""
-    return session.au if data.classes == "au" else session.task
+    name: str | None = getattr(session, data.classes)
+    return name
+
+
+def class_place(classes: Sequence[str], session: TrainingSession, data: DataParams) -> int:
+    """Return the place of a recording's class; -1 if it has none, or another."""
+    name = classified_by(session, data)  # "None" is a class of NEFER's, None is no class
+    return classes.index(name) if name is not None and name in classes else -1
 
 
 def cut_into_clips(n: int, data: DataParams) -> list[tuple[int, int]]:
@@ -176,8 +183,7 @@ class Clips(Dataset[Item]):
     ) -> None:
         self.labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
         self._augment, self._seed, self._mirror = augment, seed, mirror
-        place = {name: i for i, name in enumerate(classes)}
-        self._class = [place.get(str(classified_by(s, data)), -1) for s in labels.sessions]
+        self._class = [class_place(classes, s, data) for s in labels.sessions]
         self.places: list[tuple[int, int, int]] = []
         self.unlabelled: list[tuple[str, int]] = []
         for i in sessions:

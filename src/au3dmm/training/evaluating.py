@@ -20,7 +20,7 @@ from au3dmm.evaluation.summary import Outcome
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.models import Network, Prediction
 from au3dmm.training.checkpoints import model_of, read_checkpoint
-from au3dmm.training.clips import Clips, Part, classified_by
+from au3dmm.training.clips import Clips, Part, class_place
 from au3dmm.training.loading import make_loader, to_device, told_plainly
 from au3dmm.training.order import Batches
 from au3dmm.training.processes import started_processes
@@ -241,7 +241,6 @@ class _Heard:
 
     def outcome(self) -> Outcome:
         labels, classes = self._labels, self._trained.classes
-        place = {name: i for i, name in enumerate(classes)}
         numbers = sorted(self._chances)
         some = [labels.sessions[i] for i in numbers]
         probabilities = None
@@ -254,7 +253,7 @@ class _Heard:
             tuple(s.session_id for s in some),
             tuple(s.subject_id for s in some),
             classes,
-            np.array([place.get(str(classified_by(s, data)), -1) for s in some], np.int64),
+            np.array([class_place(classes, s, data) for s in some], np.int64),
             probabilities,
             self._alpha_sums(numbers) if self._alpha else None,
             self._occurrence(numbers) if self._units else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +13,16 @@ from typing import Any
 from au3dmm.config import read_toml, validate_toml
 from au3dmm.errors import ConfigError
 from au3dmm.evaluation.tables import markdown
-from au3dmm.io.assets import asset_path
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.training.evaluating import evaluate, rgb_cache
 from au3dmm.training.evaluation_files import write_evaluation
+from au3dmm.training.experiment_plan import of_seed, plan_runs, training_params
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
-from au3dmm.training_config import ExperimentParams, RunParams, TrainParams, folder_name
+from au3dmm.training_config import ExperimentParams, RunParams, folder_name
 
+log = logging.getLogger(__name__)
 Event = Callable[[Mapping[str, Any]], None]
 _WORDS = {
     "top1": "accuracy, %",
@@ -33,6 +35,7 @@ _WORDS = {
     "f1": "F1 of frames, %",
 }
 _KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "chance", "overall")
+_NAMED = 3
 _PERCENT = ("top1", "top3", "top5", "macro_f1", "f1")
 
 
@@ -55,21 +58,6 @@ class ExperimentResult:
     results: list[dict[str, Any]]
 
 
-def training_params(params: ExperimentParams, run: RunParams, seed: int, reduced: bool) -> TrainParams:
-    """Return the values of one training: the model's shipped file, base, the run's, those of --reduced.
-
-    Raises
-    ------
-    ConfigError
-        If a name or value is wrong.
-    """
-    shipped = asset_path("pipelines/label.toml").with_name(f"train_{run.model}.toml")
-    values: dict[str, Any] = read_toml(shipped) if shipped.is_file() else {}
-    for over in (params.base, run.values, *((params.reduced, run.reduced) if reduced else ())):
-        values = _merged(values, over)
-    return validate_toml(TrainParams, {**values, "model": run.model, "seed": seed}, Path(params.title))
-
-
 def read_experiment(path: Path) -> ExperimentParams:
     """Read an experiment file.
 
@@ -90,7 +78,7 @@ def read_experiment(path: Path) -> ExperimentParams:
 
 def run_experiment(
     params: ExperimentParams,
-    runs: Callable[[str | None], RunFolder],
+    runs: Callable[[RunParams], RunFolder],
     out: Path,
     *,
     reduced: bool = False,
@@ -101,12 +89,15 @@ def run_experiment(
 ) -> ExperimentResult:
     """Train and evaluate runs with all seeds, and put a table together; what is there already is kept.
 
+    Before anything is trained, labels and weights of all of them are looked for. Without `rows`, those for whose
+    classes no recording has a name are left out, which a warning and the table say.
+
     Parameters
     ----------
     params : ExperimentParams
         What to do.
     runs : callable
-        Returns the labelled run of a pipeline's name, or of None.
+        Returns the labelled run that a run of the experiment learns from (its `dataset`, its `pipeline`).
     out : Path
         Folder to write.
     reduced : bool
@@ -116,38 +107,38 @@ def run_experiment(
     rows : sequence of str
         Names of the runs that are wanted; none: all. Results of others stay in the table if they are there.
     options : TrainOptions, optional
-        How trainings are run.
+        How trainings are run. With `init`, runs that begin with another's weights begin with that checkpoint; its path
+        may hold ``{seed}``.
     on_event : callable, optional
         Told of what `train` tells, and ``{"event": "run", "name", "seed"}`` before each.
+
+    Raises
+    ------
+    ConfigError
+        If a row, a run of the dataset or a class is not there, or `init` is given and no run begins with weights.
+    SchemaError
+        If labels, or the weights to begin with, are missing or do not fit.
     """
     options = options or TrainOptions()
     tell = on_event or (lambda _: None)
     given = tuple(seeds) or params.seeds
-    wanted = _wanted(params, rows)
-    results = [r for r in _results_there(out, reduced) if r["name"] not in wanted or r["seed"] not in given]
+    where, left_out = plan_runs(params, runs, rows, given, options.init, reduced)
+    for name, why in left_out.items():
+        log.warning("row %r is left out: %s", name, why)
+    results = [r for r in _results_there(out, reduced) if r["name"] not in where or r["seed"] not in given]
     for run in params.runs:
-        for seed in given if run.name in wanted else ():
+        for seed in given if run.name in where else ():
             tell({"event": "run", "stage": "experiment", "name": run.name, "seed": seed})
-            results.append(_run(params, run, seed, runs(run.pipeline), out, reduced, options, tell))
+            found = _run(params, run, seed, where[run.name], out, reduced, options, tell)
+            results += [found] if found is not None else []
     names = [run.name for run in params.runs]
     results = sorted((r for r in results if r["name"] in names), key=lambda r: (names.index(r["name"]), r["seed"]))
     table = results_table(params, results, reduced)
+    if left_out:
+        table += "\nLeft out: " + "; ".join(f"{name} ({why})" for name, why in left_out.items()) + ".\n"
     write_json(out / "results.json", {"title": params.title, "reduced": reduced, "results": results})
     write_bytes(out / "table.md", table.encode())
     return ExperimentResult(out, table, results)
-
-
-def _wanted(params: ExperimentParams, rows: Sequence[str]) -> set[str]:
-    """Return the runs that are wanted, and those whose weights they begin with."""
-    names = [run.name for run in params.runs]
-    for row in rows:
-        if row not in names:
-            raise ConfigError(f"--row {row!r}: no such row; there are: {'; '.join(names)}")
-    wanted = set(rows or names)
-    for run in reversed(params.runs):
-        if run.name in wanted and run.init is not None:
-            wanted.add(run.init)
-    return wanted
 
 
 def _results_there(out: Path, reduced: bool) -> list[dict[str, Any]]:
@@ -168,13 +159,17 @@ def _run(
     reduced: bool,
     options: TrainOptions,
     tell: Event,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     folder = out / folder_name(run.name) / f"seed{seed}"
     init = None if run.init is None else _checkpoint(out / folder_name(run.init) / f"seed{seed}")
+    if run.init is not None and options.init is not None:
+        init = of_seed(options.init, seed)
     values = training_params(params, run, seed, reduced)
     cache = rgb_cache(labels, out)
     how = TrainOptions(**{**vars(options), "resume": True, "init": init, "cache": cache})
     trained = train(labels, values, folder, how, tell)
+    if not run.table:
+        return None
     checkpoint = _checkpoint(folder)
     outcome, model = evaluate(
         checkpoint,
@@ -210,23 +205,27 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
             if any(metric in other.paper for other in params.runs):
                 row.append(f"{run.paper[metric]:g}" if metric in run.paper else "")
         rows.append(row)
-    one = results[0]
     seeds = sorted({int(r["seed"]) for r in results})
-    chance = f", always the most frequent class {100 * one['chance']:.1f} %" if "chance" in one else ""
     form = "reduced form" if reduced else "full form"
-    of = "_classified" if "n_classified" in one else ""
-    n, people = one.get("n_classified", one["n_videos"]), one[f"n_subjects{of}"]
-    about = f"{n} recordings of {people} subject{'' if people == 1 else 's'} ({params.split}){chance}"
+    told = [_measured_on(r, params.split) for r in results]
+    about = "; ".join(dict.fromkeys(told)) if len(set(told)) <= _NAMED else f"{told[0]}, and others"
     lines = [f"# {params.title}", "", f"{form}; {about}; seeds {', '.join(map(str, seeds))}.", ""]
     text = "\n".join(lines) + "\n" + markdown(head, rows) + (f"\n{params.note}\n" if params.note else "")
     return text + (_classes_table(params, results) if params.classes else "")
+
+
+def _measured_on(result: Mapping[str, Any], part: str) -> str:
+    of = "_classified" if "n_classified" in result else ""
+    n, people = result.get("n_classified", result["n_videos"]), result[f"n_subjects{of}"]
+    chance = f", always the most frequent class {100 * result['chance']:.1f} %" if "chance" in result else ""
+    return f"{n} recordings of {people} subject{'' if people == 1 else 's'} ({part}){chance}"
 
 
 def _classes_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]) -> str:
     """Return the share found of each class, %, a column per run."""
     there = [run for run in params.runs if any(r["name"] == run.name for r in results)]
     rows = []
-    for name in results[0]["classes"]:
+    for name in dict.fromkeys(name for r in results for name in r["classes"]):
         row = [name]
         for run in there:
             found = [x for r in results if r["name"] == run.name and (x := r["classes"].get(name)) is not None]
@@ -246,18 +245,3 @@ def _mean(values: Sequence[float], scale: float) -> str:
 def _checkpoint(folder: Path) -> Path:
     best = folder / BEST
     return best if best.is_file() else folder / LAST
-
-
-def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with others over them, section by section.
-
-    Examples
-    --------
-    >>> _merged({"data": {"n_frames": 75, "every": 1}}, {"data": {"every": 2}, "model": "i3d"})
-    {'data': {'n_frames': 75, 'every': 2}, 'model': 'i3d'}
-    """
-    merged = dict(values)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged

@@ -17,13 +17,15 @@ import torch
 import au3dmm
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.atomic import folder_lock, write_json
+from au3dmm.io.hashing import sha256_file
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.models import Network
-from au3dmm.training.checkpoints import check_goes_on, read_checkpoint, take_weights
+from au3dmm.training.checkpoints import check_goes_on, read_checkpoint
 from au3dmm.training.history import History
 from au3dmm.training.loop import BEST, LAST, Loop, Position
 from au3dmm.training.processes import Processes, started_processes
 from au3dmm.training.setup import Setup, read_setup
+from au3dmm.training.transfer import other_frames, take_weights
 from au3dmm.training_config import TrainParams
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class TrainOptions:
     dataset : Path or None
         Where the raw recordings are, for RGB frames.
     init : Path or None
-        Checkpoint of the same network to take weights from, where shapes agree.
+        Checkpoint of the same network to take weights from; see `take_weights`.
     trunk : Path or None
         Published weights of the network's trunk.
     cache : Path or None
@@ -189,13 +191,14 @@ def train(
             torch.manual_seed(params.seed)  # of new weights; steps have seeds of their own
             model = setup.make_model()
             loop = Loop(model, setup.train, setup.val, params, setup.loss, setup.scaling, processes, options.workers)
-            if options.anew and (why := _another(out / LAST, setup, model)) is not None:
+            first = None if options.init is None else _hashed(options.init)
+            if options.anew and (why := _another(out / LAST, setup, model, first)) is not None:
                 _clear(out, why, processes)
-            _begin(out, setup, model, loop, options)
+            init = _begin(out, setup, model, loop, options, first)
             ran = not loop.position.finished
             first_clips, started = loop.position.clips, time.monotonic()
             if ran:
-                _run(out, setup, model, loop, options, processes, event)
+                _run(out, setup, model, loop, options, processes, event, init)
             seconds = time.monotonic() - started
     at = loop.position
     return TrainResult(
@@ -238,18 +241,19 @@ def _setup(
     return setup
 
 
-def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOptions) -> None:
-    """Give the model the weights that it starts from, and the loop its place."""
+def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOptions, init: str | None) -> str | None:
+    """Give the model the weights that it starts from, and the loop its place; return the hash of the first weights."""
     last = out / LAST
     if last.exists():
         content = read_checkpoint(last)
-        check_goes_on(last, content, model.config, setup.described, setup.params)
+        check_goes_on(last, content, model.config, setup.described, setup.params, init)
+        begun = content.get("init", init)
         try:
             model.load_state_dict(content["state_dict"])
             loop.restore(content)
         except (RuntimeError, ValueError, KeyError, TypeError) as err:
             raise SchemaError(f"{last}: does not fit this model: {' '.join(str(err).split())[:160]}") from err
-        return
+        return str(begun) if begun else None
     if options.trunk is not None:
         load_trunk: Callable[[Path], None] | None = getattr(model, "load_trunk", None)
         if load_trunk is None:
@@ -259,18 +263,25 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
         except ValueError as err:
             raise ConfigError(f"--trunk {options.trunk}: {err}") from err
     if options.init is not None:
-        kept = take_weights(options.init, model, setup.params.model)
-        if kept:
-            log.warning("%s: %d tensors of it have another shape or name and are learnt anew: %s",
-                        options.init, len(kept), ", ".join(kept[:4]))  # fmt: skip
+        for why, names in take_weights(options.init, model, setup.described).items():
+            log.warning("%s: %s: learnt anew: %s", options.init, why, ", ".join(names[:4]))
+        frames = other_frames(read_checkpoint(options.init), setup.described)
+        if frames is not None:
+            log.warning("%s: %s; its weights are taken all the same", options.init, frames)
+    return init
 
 
-def _another(last: Path, setup: Setup, model: Network) -> str | None:
+def _hashed(path: Path) -> str:
+    read_checkpoint(path)  # says what is wrong with it
+    return sha256_file(path)
+
+
+def _another(last: Path, setup: Setup, model: Network, init: str | None) -> str | None:
     """Return why a training cannot go on with these labels and values; None if it can, or there is none."""
     if not last.exists():
         return None
     try:
-        check_goes_on(last, read_checkpoint(last), model.config, setup.described, setup.params)
+        check_goes_on(last, read_checkpoint(last), model.config, setup.described, setup.params, init)
     except (SchemaError, ConfigError) as err:
         return str(err)
     return None
@@ -287,12 +298,20 @@ def _clear(out: Path, why: str, processes: Processes) -> None:
 
 
 def _run(
-    out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOptions, processes: Processes, event: Event
+    out: Path,
+    setup: Setup,
+    model: Network,
+    loop: Loop,
+    options: TrainOptions,
+    processes: Processes,
+    event: Event,
+    init: str | None,
 ) -> None:
     content = {
         "model": model.config,
         "config": setup.params.model_dump(mode="json"),
         "labels": setup.described,
+        "init": init,
         "versions": versions(),
     }
     history = None

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.event_frame_table import read_event_frame_info
@@ -19,7 +19,7 @@ from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessi
 from au3dmm.training.framing import describe_framing
 from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
-from au3dmm.training_config import LossParams, TrainParams
+from au3dmm.training_config import Classes, LossParams, TrainParams
 
 log = logging.getLogger(__name__)
 _NAMED = 5
@@ -104,7 +104,7 @@ def read_setup(
     if params.model not in MODELS:
         raise ConfigError(f"no model {params.model!r}; there are: {', '.join(MODELS)}")
     frames = MODELS[params.model].INPUT == "frames"
-    labels = read_training_labels(run, occurrence=params.loss.occurrence > 0)
+    labels = read_labels(run, params, occurrence=params.loss.occurrence > 0)
     classes = class_names(labels, params)
     of_part: dict[Part, list[int]] = {part: sessions_of(labels, part, params.data) for part in ("train", "val")}
     if not of_part["train"]:
@@ -172,7 +172,7 @@ def read_part(
         If there is no recording in this part.
     """
     params, said = TrainParams.model_validate(content["config"]), content["labels"]
-    labels = read_training_labels(run, occurrence=bool(said["names_occurrence"]))
+    labels = read_labels(run, params, occurrence=bool(said["names_occurrence"]))
     check_labels(path, content, labels.described())
     # measured is all of it, and at the true place
     data = params.data.model_copy(update={"shift": 0, "limit": 0})
@@ -190,14 +190,19 @@ def read_part(
     return Clips(labels, used, data, said["classes"], sources, scaling, whole=sources is not None), scaling
 
 
+def read_labels(run: RunFolder, params: TrainParams, *, occurrence: bool) -> TrainingLabels:
+    """Read the labels of a run, and what a training file classifies by."""
+    return read_training_labels(run, occurrence=occurrence, emotions=params.data.classes.endswith("emotion"))
+
+
 def class_names(labels: TrainingLabels, params: TrainParams) -> tuple[str, ...]:
     """Return the classes of a run's recordings, as people count, whatever part they are in."""
     names = {classified_by(session, params.data) for session in labels.sessions}
     found = tuple(sorted((name for name in names if name), key=unit_order))
     if not found and params.loss.classes:
         raise ConfigError(
-            f"{labels.run.path}: no recording says its {params.data.classes}, so there are no classes; set loss.classes"
-            " = 0 to learn coefficients alone"
+            f"{labels.run.path}: no recording says its {params.data.classes}, so there are no classes; set data.classes"
+            f" to another of {', '.join(get_args(Classes))}, or loss.classes = 0 to learn coefficients alone"
         )
     return found
 
