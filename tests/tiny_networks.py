@@ -14,6 +14,8 @@ SMALL = {
     "resnet18_lstm": {**FRAMES, "n_features": 16, "hidden": 12, "layers": 2},
     "resnet18_transformer": {**FRAMES, "n_features": 16, "dim": 16, "dim_head": 8, "mlp": 16},
     "i3d": {**FRAMES, "n_features": 16},
+    # edges to all other regions, not to predicted units alone: whatever is predicted, attention has something to learn
+    "mdhr": {**FRAMES, "n_occurrence": 3, "trunk": "resnet18", "width": 16, "n_dynamic": 8, "k": 2, "edges": "cross"},
     "alpha_transformer": {**ALPHA, "dim": 16, "dim_head": 8, "mlp": 16},
     "alpha_lstm": {**ALPHA, "hidden": 12},
 }
@@ -40,5 +42,6 @@ def clips(name, n_clips=3, n_frames=N_FRAMES, seed=1):
 
 
 def heads(prediction):
-    """Return the heads that a prediction has."""
-    return [head for head in prediction if head is not None]
+    """Return the heads that a prediction has, and what it has for the loss alone."""
+    said = [head for head in prediction[:3] if head is not None]
+    return said + [value for name, value in (prediction.auxiliary or {}).items() if not name.endswith("_units")]

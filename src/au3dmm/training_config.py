@@ -6,6 +6,7 @@ How training is run (device, loader processes, folders) is kept out of here.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,10 @@ class DataParams(Params):
         " recording with vocabulary emotion: the one asked for (emotion), or reported by the subject.",
     )
     fold: int | None = Field(None, ge=0, description="k-fold: the fold to test on; the next is val, the others train.")
+    fold_val: bool = Field(
+        True,
+        description="k-fold: whether the fold after the tested one is val; false: it is train, too, and val empty.",
+    )
     shift: int = Field(
         0,
         description="Learn from, and choose by, labels of so many event frames later: what a wrong clock does. Not in"
@@ -71,12 +76,27 @@ class LossParams(Params):
     alpha_by_std: bool = Field(False, description="Weigh squared errors by 1 / (alpha_au_std^2 + std_floor^2).")
     std_floor: float = Field(0.25, gt=0, description="alpha_by_std: so small a deviation counts as exact.")
     occurrence: float = Field(0.0, ge=0, description="Weight of action units coded frame by frame; 0 = none.")
+    occurrence_form: Literal["binary", "asymmetric"] = Field(
+        "binary",
+        description="binary: cross entropy. asymmetric: MDHR's, rare units weigh more, what is absent and known to be"
+        " so weighs little.",
+    )
+    occurrence_weights: tuple[float, ...] = Field(
+        (), description="asymmetric: weight of each unit, in their order; empty = from how often they are in train."
+    )
+    combinations: float = Field(
+        0.01,
+        ge=0,
+        description="Weight of combinations of units in parts of the face, of networks that tell them.",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the video's class.")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not (self.classes or self.alpha or self.occurrence):
             raise ValueError("weights classes, alpha and occurrence are all 0; expected one above")
+        if not all(weight > 0 and math.isfinite(weight) for weight in self.occurrence_weights):
+            raise ValueError(f"occurrence_weights is {list(self.occurrence_weights)}, expected numbers above 0")
         return self
 
 

@@ -14,7 +14,7 @@ OF_FRAMES = [name for name in MODELS if MODELS[name].INPUT == "frames"]
 
 @pytest.mark.parametrize("name", BOTH)
 def test_every_head_has_the_shape_that_the_prediction_promises(name):
-    logits, alpha, occurrence = tiny(name, n_occurrence=7).eval()(clips(name))
+    logits, alpha, occurrence = tiny(name, n_occurrence=7).eval()(clips(name))[:3]
     assert logits.shape == (3, 4)
     assert occurrence.shape == (3, N_FRAMES, 7)
     if MODELS[name].INPUT == "frames":
@@ -27,8 +27,10 @@ def test_every_head_has_the_shape_that_the_prediction_promises(name):
 def test_heads_that_are_not_asked_for_are_not_there(name):
     model = tiny(name, n_alpha=0).eval()
     assert model(clips(name)).alpha is None
-    assert model(clips(name)).occurrence is None
-    assert not any("regress" in key or "detect" in key for key in model.state_dict())
+    assert not any("regress" in key for key in model.state_dict())
+    if name != "mdhr":  # which is there to recognise units in frames, and nothing else
+        assert model(clips(name)).occurrence is None
+        assert not any("detect" in key for key in model.state_dict())
 
 
 @pytest.mark.parametrize("name", BOTH)

@@ -122,7 +122,7 @@ def weights(names):
 
 @pytest.mark.parametrize(
     ("name", "trunk", "first"),
-    [("resnet18_lstm", "resnet18", "conv1"), ("i3d", "i3d", "Conv3d_1a_7x7.conv3d")],
+    [("resnet18_lstm", "resnet18", "conv1"), ("mdhr", "resnet18", "conv1"), ("i3d", "i3d", "Conv3d_1a_7x7.conv3d")],
 )
 def test_published_weights_are_loaded_from_a_file(name, trunk, first, tmp_path):
     state = weights(TRUNKS[trunk][0])

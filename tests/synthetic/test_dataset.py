@@ -80,7 +80,7 @@ def test_manifests_say_who_did_what_and_read_back(made):
 
 @pytest.mark.parametrize("emotion", ["Fear", None])
 def test_a_manifest_says_which_emotion_was_asked_for(tmp_path, emotion):
-    film = Film(default_person(), plan_task("FEAR", 0.5, (1,)), TINY)
+    film = Film(default_person(1), plan_task("FEAR", 0.5, (1,)), TINY)
     tell(tmp_path, film, Identity("S001_FEAR_1", "S001", "FEAR", emotion=emotion), tmp_path / "t.json", seconds=0.5)
     told = Manifest.model_validate(tomli.loads((tmp_path / "session.toml").read_text())).annotations
     emotions = [(said.kind, said.origin, said.label) for said in told if said.vocabulary == "emotion"]

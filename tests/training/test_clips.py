@@ -136,6 +136,11 @@ def test_folds_are_train_val_and_test_without_a_person_in_two(folded):
         part: {folded.sessions[i].fold for i in sessions_of(folded, part, data)} for part in ("train", "val", "test")
     }
     assert parts == {"test": {3}, "val": {0}, "train": {1, 2}}
+    without = data.model_copy(update={"fold_val": False})
+    parts = {
+        part: {folded.sessions[i].fold for i in sessions_of(folded, part, without)} for part in ("train", "val", "test")
+    }
+    assert parts == {"test": {3}, "val": set(), "train": {0, 1, 2}}
     with pytest.raises(ConfigError, match=r"4 folds and no splits; say which to test on: data\.fold=0"):
         sessions_of(folded, "train", DataParams())
     with pytest.raises(ConfigError, match=r"data\.fold = 4, but there are folds 0 to 3"):

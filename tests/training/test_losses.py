@@ -6,7 +6,14 @@ import torch
 
 from au3dmm.errors import ConfigError
 from au3dmm.models import Prediction
-from au3dmm.training.losses import alpha_loss, class_loss, occurrence_loss, training_loss
+from au3dmm.training.losses import (
+    alpha_loss,
+    asymmetric_loss,
+    class_loss,
+    combination_loss,
+    occurrence_loss,
+    training_loss,
+)
 from au3dmm.training_config import LossParams
 
 
@@ -61,7 +68,7 @@ def test_a_batch_that_knows_nothing_costs_nothing_and_stays_finite(batch, predic
     found = training_loss(prediction, batch, LossParams(occurrence=1, alpha_by_std=True))
     assert found["total"].item() == 0
     found["total"].backward()
-    assert all(torch.isfinite(part.grad).all() for part in prediction)
+    assert all(torch.isfinite(part.grad).all() for part in prediction[:3])
 
 
 def test_certain_coefficients_count_for_more_and_equal_ones_for_as_much_as_before():
@@ -86,3 +93,66 @@ def test_a_weight_for_what_the_model_does_not_predict_is_refused(batch, predicti
         training_loss(prediction._replace(alpha=None), batch, LossParams())
     with pytest.raises(ConfigError, match=r"loss\.occurrence = 1, but this model predicts no occurrence"):
         training_loss(prediction._replace(occurrence=None), batch, LossParams(occurrence=1))
+
+
+WEIGHTS = (1.5, 0.5)
+
+
+def test_the_asymmetric_loss_is_its_equation_over_what_was_coded(batch, prediction):
+    found = asymmetric_loss(prediction.occurrence.detach(), batch["occurrence"], WEIGHTS)
+    p = 1 / (1 + np.exp(-prediction.occurrence.detach().double().numpy()))
+    y = batch["occurrence"].double().numpy()
+    terms = [
+        -w * (y[i, t, n] * np.log(p[i, t, n]) + p[i, t, n] * (1 - y[i, t, n]) * np.log(1 - p[i, t, n]))
+        for i in range(1, 3)  # nobody coded the first clip
+        for t in range(5)
+        for n, w in enumerate(WEIGHTS)
+    ]
+    assert float(found) == pytest.approx(np.mean(terms), rel=1e-5)
+    total = training_loss(
+        prediction,
+        batch,
+        LossParams(classes=0, alpha=0, occurrence=2, occurrence_form="asymmetric", occurrence_weights=WEIGHTS),
+    )
+    assert float(total["total"].detach()) == pytest.approx(2 * np.mean(terms), rel=1e-5)
+
+
+def test_the_probability_that_weighs_what_is_absent_takes_no_gradient():
+    logits = torch.tensor([[[0.3, -1.2]]], requires_grad=True)
+    asymmetric_loss(logits, torch.zeros(1, 1, 2)).backward()
+    p = torch.sigmoid(logits.detach())
+    assert torch.allclose(logits.grad, p * p / 2)  # d of -log(1 - p) is p, weighed by p, of two
+    certain = asymmetric_loss(torch.tensor([[[-60.0, 60.0]]]), torch.tensor([[[0.0, 1.0]]]))
+    assert float(certain) == pytest.approx(0, abs=1e-6)
+
+
+def test_nothing_coded_is_no_loss_and_no_gradient():
+    logits = torch.randn(2, 3, 2, requires_grad=True)
+    loss = asymmetric_loss(logits, torch.full((2, 3, 2), torch.nan), WEIGHTS)
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert (logits.grad == 0).all()
+
+
+def test_the_loss_of_combinations_is_cross_entropy_of_regions_that_were_coded_whole():
+    # two regions: units 0 and 2 with four combinations, unit 1 with two
+    nan = torch.nan
+    units = torch.tensor([[0, nan, 0], [0, nan, 1], [1, nan, 0], [1, nan, 1], [nan, 0, nan], [nan, 1, nan]])
+    g = torch.Generator().manual_seed(0)
+    logits = torch.randn(1, 3, 6, generator=g)
+    logs = torch.cat([torch.log_softmax(logits[..., :4], -1), torch.log_softmax(logits[..., 4:], -1)], -1)
+    occurrence = torch.tensor([[[1.0, 0, 0], [nan, 1, 1], [nan, nan, nan]]])
+    expected = -(logs[0, 0, 2] + logs[0, 0, 4] + logs[0, 1, 5]) / 3  # codes 10 and 0; unknown and 1
+    assert float(combination_loss(logs, units, occurrence)) == pytest.approx(float(expected), rel=1e-6)
+    assert float(combination_loss(logs, units, occurrence[:, 2:].expand(1, 3, 3))) == 0
+    prediction = Prediction(
+        torch.zeros(1, 1),
+        None,
+        torch.zeros(1, 3, 3),
+        {"combination_log_probability": logs, "combination_units": units},
+    )
+    only = LossParams(classes=0, alpha=0, occurrence=1)
+    parts = training_loss(prediction, {"occurrence": occurrence}, only)
+    assert float(parts["total"]) == pytest.approx(np.log(2) + 0.01 * float(expected), rel=1e-5)
+    without = training_loss(prediction, {"occurrence": occurrence}, only.model_copy(update={"combinations": 0.0}))
+    assert set(without) == {"total", "occurrence"}

@@ -9,6 +9,7 @@ from typing import Any
 from au3dmm.models.alpha_lstm import AlphaLSTM
 from au3dmm.models.alpha_transformer import AlphaTransformer
 from au3dmm.models.i3d import I3D
+from au3dmm.models.mdhr import MDHR
 from au3dmm.models.network import Network
 from au3dmm.models.prediction import Prediction
 from au3dmm.models.resnet_lstm import ResNetLSTM
@@ -22,6 +23,7 @@ MODELS: dict[str, type[Network]] = {
     "resnet18_lstm": ResNetLSTM,
     "resnet18_transformer": ResNetTransformer,
     "i3d": I3D,
+    "mdhr": MDHR,
     "alpha_transformer": AlphaTransformer,
     "alpha_lstm": AlphaLSTM,
 }
@@ -77,7 +79,8 @@ def make_model(name: str, **options: Any) -> Network:
 
 def _check(name: str, option: str, value: object, default: object) -> None:
     """Refuse a value of another type than the default's, sizes below 1 and probabilities outside of 0 to 1."""
-    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    # JSON has lists alone, so a list is as good as a tuple
+    kinds = {float: (int, float), tuple: (list, tuple)}.get(type(default), (type(default),))
     good = isinstance(value, kinds) and isinstance(value, bool) == isinstance(default, bool)
     if good and isinstance(default, float):
         good = 0 <= float(str(value)) < 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
@@ -19,6 +20,11 @@ class Prediction(NamedTuple):
         are coefficients.
     occurrence : (B, L, n_occurrence) Tensor or None
         Logits of action units per frame, several at a time; sigmoid gives probabilities. None with ``n_occurrence=0``.
+    auxiliary : mapping of str to Tensor, or None
+        What only the loss reads, in training; None in evaluation, and of networks without. `mdhr` gives
+        ``combination_log_probability`` (B, L, Q), of the Q combinations of units in regions of the face, the
+        probabilities of each region summing to 1, and ``combination_units`` (Q, A): 1 where the combination has the
+        unit, 0 where not, NaN where the unit is of another region.
 
     Rows of frames that are padding hold finite numbers without meaning.
     """
@@ -26,3 +32,4 @@ class Prediction(NamedTuple):
     logits: Tensor
     alpha: Tensor | None
     occurrence: Tensor | None
+    auxiliary: Mapping[str, Tensor] | None = None

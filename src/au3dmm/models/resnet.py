@@ -103,7 +103,7 @@ class ResNet(nn.Module):
             for before, width, n, stride in zip(n_in, widths, repeats, (1, 2, 2, 2), strict=False)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.n_features = n_in[-1]
+        self.n_features, self.n_maps = n_in[-1], n_in[1:]
         mean, std = _normalisation(channels)
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
@@ -121,11 +121,19 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (N, n_features) of images (N, C, H, W) in 0 to 1, H and W at least 32."""
+        return self.maps(images)[-1].mean(dim=(2, 3))
+
+    def maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what the four stages make of images (N, C, H, W) in 0 to 1.
+
+        Stage l = 1 to 4 gives (N, n_maps[l - 1], h, w), h and w being H and W over 2^(l + 1), rounded up.
+        """
         x = (images - self.mean) / self.std
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        features: Tensor = x.mean(dim=(2, 3))
-        return features
+        first = self.layer1(x)
+        second = self.layer2(first)
+        third = self.layer3(second)
+        return first, second, third, self.layer4(third)
 
     def load(self, path: str | Path) -> None:
         """Copy torchvision's weights from a file; see `published.load_trunk`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import sys
 import zipfile
@@ -171,6 +172,8 @@ def check_goes_on(
     if content["labels"].get("fingerprint") != labels["fingerprint"]:
         raise SchemaError(f"{path}: the labels have changed since it was written; train anew: --anew, or --out DIR")
     said = content["config"]
+    with contextlib.suppress(ValueError):  # values that are newer than the checkpoint have their defaults
+        said = TrainParams.model_validate(said).model_dump(mode="json")
     for section, values in params.model_dump(mode="json").items():
         old = said.get(section)
         if not isinstance(values, dict):

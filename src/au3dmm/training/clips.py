@@ -63,7 +63,8 @@ def make_mirror(labels: TrainingLabels, classes: Sequence[str]) -> Mirror:
 def sessions_of(labels: TrainingLabels, part: Part, data: DataParams) -> list[int]:
     """Return which recordings are in a part: by split, or with ``data.fold`` by fold.
 
-    With k folds and ``fold = i``, fold i is test, the one after it val, and the others train.
+    With k folds and ``fold = i``, fold i is test, the one after it val, and the others train; with ``fold_val = false``
+    val is empty, and all but fold i train.
 
     Raises
     ------
@@ -75,14 +76,15 @@ def sessions_of(labels: TrainingLabels, part: Part, data: DataParams) -> list[in
         if folds and not any(s.split for s in labels.sessions):
             raise ConfigError(f"{labels.run.path}: {len(folds)} folds and no splits; say which to test on: data.fold=0")
         return _some([i for i, s in enumerate(labels.sessions) if s.split == part], data.limit)
-    if data.fold not in folds or len(folds) < 3:
+    least = 3 if data.fold_val else 2
+    if data.fold not in folds or len(folds) < least:
         there = f"folds {min(folds)} to {max(folds)}" if folds else "splits, no folds"
         raise ConfigError(
-            f"{labels.run.path}: data.fold = {data.fold}, but there are {there}; expected one of 3 or more"
+            f"{labels.run.path}: data.fold = {data.fold}, but there are {there}; expected one of {least} or more"
         )
     named = sorted(folds)
-    after = named[(named.index(data.fold) + 1) % len(named)]
-    wanted = {"test": {data.fold}, "val": {after}, "train": folds - {data.fold, after}}[part]
+    val = {named[(named.index(data.fold) + 1) % len(named)]} if data.fold_val else set()
+    wanted = {"test": {data.fold}, "val": val, "train": folds - val - {data.fold}}[part]
     return _some([i for i, s in enumerate(labels.sessions) if s.fold in wanted], data.limit)
 
 
@@ -205,6 +207,13 @@ class Clips(Dataset[Item]):
     def session_of(self, number: int) -> str:
         """Return the recording of a clip."""
         return self.labels.sessions[self.places[number][0]].session_id
+
+    def label_rows(self, number: int) -> NDArray[np.int64]:
+        """Return the rows of the labels that a clip's frames have."""
+        i, first, count = self.places[number]
+        rows, there = self._label_rows(self.labels.sessions[i], first, count)
+        numbers = np.arange(rows.start, rows.stop, rows.step) if isinstance(rows, slice) else rows
+        return numbers if there is True else numbers[there]
 
     def __getitem__(self, draw: Draw) -> Item:
         epoch, number = draw

@@ -11,16 +11,18 @@ from typing import Any
 from au3dmm.errors import OutputError, os_reason
 from au3dmm.io.atomic import write_bytes
 
-COLUMNS = ("step", "epoch", "part", "lr", "loss", "classes", "alpha", "occurrence", "accuracy", "f1")
+COLUMNS = (
+    "step", "epoch", "part", "lr", "loss", "classes", "alpha", "occurrence", "combinations", "accuracy", "f1",
+)  # fmt: skip
 
 
 class History:
     """``log.csv``: a row per logged step and per evaluation; a run that goes on takes back what came after its
     checkpoint.
 
-    In rows of ``train``, ``loss``, ``classes``, ``alpha`` and ``occurrence`` are of one batch, as they are minimised;
-    in rows of ``val``, ``loss`` is the mean over clips, ``alpha`` the rms error, ``accuracy`` the share of
-    recordings, and ``f1`` that of frames, averaged over action units.
+    In rows of ``train``, ``loss`` and its parts (``classes``, ``alpha``, ``occurrence``, ``combinations``) are of one
+    batch, as they are minimised; in rows of ``val``, ``loss`` is the mean over clips, ``alpha`` the rms error,
+    ``accuracy`` the share of recordings, and ``f1`` that of frames, averaged over action units.
 
     Parameters
     ----------

@@ -272,7 +272,7 @@ class Loop:
         clips, bad = batch["clip"], []
         for i, clip in enumerate(clips):
             mine = [batch["x"][i], batch["alpha"][i], batch["alpha_std"][i]]
-            mine += [part[i] for part in prediction if part is not None]
+            mine += [part[i] for part in prediction if isinstance(part, Tensor)]
             if not all(bool(torch.isfinite(value).all()) for value in mine):
                 bad.append(clip)
         named = ", ".join(f"{name} from frame {first}" for name, first in (bad or clips)[:_NAMED])

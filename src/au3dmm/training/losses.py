@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +18,9 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
     """Return the loss of a batch and its parts.
 
     ``total = classes * CE + alpha * MSE + occurrence * BCE`` (FACEMORPHIC sec. 6: ``L = L_AU + lambda L_alpha``), with
-    the weights of `params`; a part without a label in the batch is 0.
+    the weights of `params`; a part without a label in the batch is 0. BCE is the asymmetric loss with
+    ``occurrence_form = "asymmetric"``, and ``combinations * CE`` is added where the network tells combinations of
+    units (MDHR equation 12).
 
     Parameters
     ----------
@@ -31,7 +34,7 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
     Returns
     -------
     dict
-        ``total``, and of what has a weight ``classes``, ``alpha``, ``occurrence``: scalars.
+        ``total``, and of what has a weight ``classes``, ``alpha``, ``occurrence``, ``combinations``: scalars.
 
     Raises
     ------
@@ -56,7 +59,16 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
             raise ConfigError(
                 f"loss.occurrence = {params.occurrence:g}, but this model predicts no occurrence; set it to 0"
             )
-        parts["occurrence"] = occurrence_loss(prediction.occurrence, batch["occurrence"])
+        if params.occurrence_form == "asymmetric":
+            parts["occurrence"] = asymmetric_loss(
+                prediction.occurrence, batch["occurrence"], params.occurrence_weights or None
+            )
+        else:
+            parts["occurrence"] = occurrence_loss(prediction.occurrence, batch["occurrence"])
+    told = (prediction.auxiliary or {}).get("combination_log_probability")
+    if params.occurrence and params.combinations and told is not None:
+        assert prediction.auxiliary is not None, "told is of it"
+        parts["combinations"] = combination_loss(told, prediction.auxiliary["combination_units"], batch["occurrence"])
     total = torch.stack([getattr(params, name) * value for name, value in parts.items()]).sum()
     return {"total": total, **parts}
 
@@ -107,3 +119,43 @@ def occurrence_loss(logits: Tensor, occurrence: Tensor) -> Tensor:
     said = torch.isfinite(occurrence)
     each = F.binary_cross_entropy_with_logits(logits.float()[said], occurrence[said], reduction="sum")
     return each / said.sum().clamp(min=1)
+
+
+def asymmetric_loss(logits: Tensor, occurrence: Tensor, weights: Sequence[float] | None = None) -> Tensor:
+    """Return the mean over all that was coded of ``-w_n [y log p + p (1 - y) log(1 - p)]``, 0 if nothing was.
+
+    MDHR equation 10 (the paper sums, its released code averages). The factor p is a weight and takes no gradient: an
+    absent unit that is known to be absent counts for little.
+
+    Parameters
+    ----------
+    logits, occurrence : (B, L, A) tensors
+        Of p; occurrence is 0 or 1, NaN where nobody said.
+    weights : sequence of A numbers, optional
+        w; see `frequencies.inverse_rates`. Default: 1.
+    """
+    logits = logits.float()
+    said = torch.isfinite(occurrence)
+    y = torch.where(said, occurrence, 0.0)
+    each = y * F.logsigmoid(logits) + torch.sigmoid(logits.detach()) * (1 - y) * F.logsigmoid(-logits)
+    if weights is not None:
+        each = each * torch.tensor(weights, dtype=each.dtype, device=each.device)
+    return (-each[said]).sum() / said.sum().clamp(min=1)
+
+
+def combination_loss(log_probability: Tensor, units: Tensor, occurrence: Tensor) -> Tensor:
+    """Return the mean cross entropy of the combination that each region shows, 0 if none is known.
+
+    MDHR equation 11, averaged over frames and regions. A region in which any unit was not coded does not count.
+
+    Parameters
+    ----------
+    log_probability : (B, L, Q) tensor
+        Of combinations, each region's probabilities summing to 1.
+    units : (Q, A) tensor
+        What units a combination has: 1, 0, NaN of another region.
+    occurrence : (B, L, A) tensor
+        0 or 1, NaN where nobody said.
+    """
+    shown = (units.isnan() | (units == occurrence[:, :, None])).all(-1)
+    return (-log_probability[shown]).sum() / shown.sum().clamp(min=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from au3dmm.models import MODELS, Network, make_model
 from au3dmm.training.checkpoints import check_labels
 from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
 from au3dmm.training.framing import describe_framing
+from au3dmm.training.frequencies import with_weights
 from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
 from au3dmm.training_config import Classes, LossParams, TrainParams
@@ -35,7 +37,8 @@ class Setup:
     params : TrainParams
         As given.
     loss : LossParams
-        As given, without what the model does not predict: models of coefficients are not taught coefficients.
+        As given, without what the model does not predict: models of coefficients are not taught coefficients; with the
+        weights of units, if they follow from how often each is in train.
     labels : TrainingLabels
         The run's.
     classes : tuple of str
@@ -129,7 +132,7 @@ def read_setup(
         "event_frames": describe_framing(labels, used, params) if frames else None,
         "fingerprint": labels.metadata.get("fingerprint"),
     }
-    setup = Setup(params, _loss(params, labels, frames), labels, classes, scaling, train, val, described)
+    setup = Setup(params, _loss(params, train, frames), labels, classes, scaling, train, val, described)
     _check_clips(setup, speak)
     return setup
 
@@ -264,6 +267,8 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
     else:
         options["n_alpha"] = described["k_au"] if loss.alpha else 0
         options |= {"channels": described["representation"]["channels"], "image_px": described["image_px"]}
+    if "units" in inspect.signature(MODELS[params.model]).parameters:  # networks that know units by name
+        options["units"] = described["names_occurrence"] if loss.occurrence else []
     twice = sorted(set(options) & set(params.options))
     if twice:
         raise ConfigError(f"options.{twice[0]}: it follows from labels and data ({options[twice[0]]}); leave it out")
@@ -273,13 +278,14 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
         raise ConfigError(str(err)) from err
 
 
-def _loss(params: TrainParams, labels: TrainingLabels, frames: bool) -> LossParams:
-    loss = params.loss
+def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
+    loss, labels = params.loss, train.labels
     if loss.occurrence and not labels.names_occurrence:
         raise ConfigError(
             f"loss.occurrence = {loss.occurrence:g}, but {labels.run.annotations} has no frame_occurrence of action"
             " units; set it to 0"
         )
+    loss = with_weights(loss, train)
     if frames or not loss.alpha:
         return loss
     if not (loss.classes or loss.occurrence):
