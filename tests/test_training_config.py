@@ -26,7 +26,10 @@ def test_changes_win_over_the_file_and_the_file_over_defaults(tmp_path):
     [
         ("[optimise]\nlr = 0", r"mine\.toml: optimise\.lr: input should be greater than 0, found 0"),
         ("[optimize]\nlr = 1", r"mine\.toml: unknown name 'optimize': did you mean 'optimise'\?"),
-        ("[loss]\nclasses = 0\nalpha = 0", r"weights classes, alpha and occurrence are all 0; expected one above"),
+        (
+            "[loss]\nclasses = 0\nalpha = 0",
+            r"weights classes, alpha, occurrence and mesh are all 0; expected one above",
+        ),
         ("optimise = 3", r"mine\.toml: optimise: "),
         ("model = ", r"mine\.toml: not valid TOML"),
     ],
@@ -91,7 +94,7 @@ def test_what_is_wrong_with_a_form_is_named_whichever_is_used(tmp_path, text, sa
     [
         ("batch", r"--set 'batch': expected key=value, such as optimise\.batch=8"),
         ("=3", r"expected key=value"),
-        ("steps.n=3", r"--set steps\.n: no section 'steps'; there are: data, augment, loss, optimise, options"),
+        ("steps.n=3", r"--set steps\.n: no section 'steps'; there are: data, augment, loss, optimise, mesh, options"),
         ("zzz=1", r"--set zzz: unknown name: known names: alpha, "),
         ("optimise=1", r"--set optimise: unknown name"),
     ],

@@ -18,6 +18,16 @@ SMALL = {
     "mdhr": {**FRAMES, "n_occurrence": 3, "trunk": "resnet18", "width": 16, "n_dynamic": 8, "k": 2, "edges": "cross"},
     "alpha_transformer": {**ALPHA, "dim": 16, "dim_head": 8, "mlp": 16},
     "alpha_lstm": {**ALPHA, "hidden": 12},
+    "au_d3dface": {
+        **ALPHA,
+        "n_occurrence": 3,
+        "n_motion": 8,
+        "dim": 16,
+        "depth": 2,
+        "heads": 2,
+        "mlp": 16,
+        "token_hidden": 8,
+    },
 }
 assert set(SMALL) == set(MODELS)
 
@@ -43,5 +53,5 @@ def clips(name, n_clips=3, n_frames=N_FRAMES, seed=1):
 
 def heads(prediction):
     """Return the heads that a prediction has, and what it has for the loss alone."""
-    said = [head for head in prediction[:3] if head is not None]
+    said = [head for head in prediction if torch.is_tensor(head)]
     return said + [value for name, value in (prediction.auxiliary or {}).items() if not name.endswith("_units")]

@@ -90,11 +90,13 @@ class LossParams(Params):
         description="Weight of combinations of units in parts of the face, of networks that tell them.",
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the video's class.")
+    mesh: float = Field(0.0, ge=0, description="au_d3dface: weight of true motion, per mm^2, where it is known.")
+    smooth: float = Field(0.0, ge=0, description="au_d3dface: weight of the temporal embeddings' change per frame.")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not (self.classes or self.alpha or self.occurrence):
-            raise ValueError("weights classes, alpha and occurrence are all 0; expected one above")
+        if not (self.classes or self.alpha or self.occurrence or self.mesh):
+            raise ValueError("weights classes, alpha, occurrence and mesh are all 0; expected one above")
         if not all(weight > 0 and math.isfinite(weight) for weight in self.occurrence_weights):
             raise ValueError(f"occurrence_weights is {list(self.occurrence_weights)}, expected numbers above 0")
         return self
@@ -119,6 +121,16 @@ class OptimiseParams(Params):
     )
 
 
+class MeshParams(Params):
+    """Of networks that refine faces (au_d3dface)."""
+
+    bases: str = Field("", description="Basis that the labels were made with; empty: the run's own, or the shipped.")
+    truth: str = Field("", description="Folder of true motion, <session>.json; empty: truth in the dataset, if any.")
+    truth_bases: str = Field("", description="Basis that was rendered; empty: the shipped.")
+    occurs_at: float = Field(1.0, gt=0, description="Units of the truth are shown from this many deviations on.")
+    n_motion: int = Field(64, ge=1, description="Dimensions of the space that faces move in.")
+
+
 class TrainParams(Params):
     """A training file: values, never code."""
 
@@ -129,6 +141,7 @@ class TrainParams(Params):
     augment: AugmentParams = AugmentParams()
     loss: LossParams = LossParams()
     optimise: OptimiseParams = OptimiseParams()
+    mesh: MeshParams = MeshParams()
 
 
 Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained", "f1"]

@@ -10,11 +10,12 @@ import click
 
 from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
-from au3dmm.cli.progress import Mode, logging_to, make_reporter
+from au3dmm.cli.progress import Mode, Reporter, logging_to, make_reporter
 from au3dmm.errors import ConfigError
 from au3dmm.evaluation.occurrence import THRESHOLD
 from au3dmm.evaluation.occurrence_summary import absent_words
 from au3dmm.evaluation.tables import PERCENT, WORDS
+from au3dmm.io.run_folder import RunFolder
 
 _NAMED = 5
 
@@ -101,6 +102,8 @@ def evaluate(
                 folder, checkpoints[0], run, split, outcome, each[0][1], seed=seed, threshold=threshold
             )
         _draw(folder, found)
+        if len(each) == 1 and "mesh" in each[0][1].content["labels"]:
+            found["meshes"] = _meshes(folder, checkpoints[0], run, split, device, reporter)
         refresh_dataset_page(run, folder)
     if as_json:
         print_json({"out": str(folder), **found})
@@ -125,6 +128,21 @@ def _beside(checkpoints: Sequence[Path]) -> Path:
             " where to write"
         )
     return folders[0] if len(folders) == 1 else folders[0].parent / "+".join(names)
+
+
+def _meshes(
+    folder: Path, checkpoint: Path, run: RunFolder, split: str, device: str, reporter: Reporter
+) -> dict[str, Any] | None:
+    """Measure refined faces where true ones are known, and write tables of them."""
+    from au3dmm.training.mesh_evaluating import evaluate_meshes, write_mesh_evaluation
+
+    try:
+        found = evaluate_meshes(checkpoint, run, split, device=device)  # type: ignore[arg-type]
+    except ConfigError as err:  # what was coded is measured all the same
+        reporter.message("warning", str(err))
+        return None
+    write_mesh_evaluation(folder, found)
+    return found
 
 
 def _draw(folder: Path, found: Mapping[str, Any]) -> None:
@@ -192,6 +210,12 @@ def summary(found: Mapping[str, Any], folder: Path) -> str:
         text += f"\n\nlowest F1 of frames\n{aligned(rows)}"
     if absent := absent_words(found):
         text += f"\n\n{absent}"
+    if found.get("meshes"):
+        faces = found["meshes"]["rows"].items()
+        rows = [
+            (name, f"{row['vertex_rms_mm']:.3f} mm", f"at rest {row['jitter_at_rest_mm']:.3f}") for name, row in faces
+        ]
+        text += f"\n\nfaces, rms distance of vertices from the true ones\n{aligned(rows)}"
     files = [("tables", str(folder / "metrics.md"))]
     if there:
         files.append(("picture", str(folder / "confusion.png")))

@@ -46,14 +46,15 @@ def nearest_on_mesh(
     weights = np.zeros((len(points), 3))
     for i, (point, some) in enumerate(zip(points, near, strict=True)):
         candidates = np.sort(np.asarray(some, np.int64))
-        bary = _closest_weights(point, corners[candidates])
+        bary = closest_weights(point, corners[candidates])
         gap = np.einsum("fc,fcd->fd", bary, corners[candidates]) - point
         best = int((gap**2).sum(1).argmin())
         index[i], weights[i] = which[candidates[best]], bary[best]
     return index, weights
 
 
-def _closest_weights(p: NDArray[np.float64], tri: NDArray[np.float64]) -> NDArray[np.float64]:
+def closest_weights(p: NDArray[np.float64], tri: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return barycentric weights (..., 3) of the place on each triangle (..., 3, 3) that is nearest to p (..., 3)."""
     a, ab, ac = tri[..., 0, :], tri[..., 1, :] - tri[..., 0, :], tri[..., 2, :] - tri[..., 0, :]
     ap = p - a
     d00, d01, d11 = (ab * ab).sum(-1), (ab * ac).sum(-1), (ac * ac).sum(-1)

@@ -8,6 +8,7 @@ from typing import Any
 
 from au3dmm.models.alpha_lstm import AlphaLSTM
 from au3dmm.models.alpha_transformer import AlphaTransformer
+from au3dmm.models.au_d3dface import AUD3DFace
 from au3dmm.models.i3d import I3D
 from au3dmm.models.mdhr import MDHR
 from au3dmm.models.network import Network
@@ -26,6 +27,7 @@ MODELS: dict[str, type[Network]] = {
     "mdhr": MDHR,
     "alpha_transformer": AlphaTransformer,
     "alpha_lstm": AlphaLSTM,
+    "au_d3dface": AUD3DFace,
 }
 
 

@@ -22,7 +22,7 @@ class _Outputs(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor, padding: Tensor) -> tuple[Tensor, ...]:
-        return tuple(head for head in self.model(x, padding)[:3] if head is not None)
+        return tuple(head for head in self.model(x, padding) if isinstance(head, Tensor))
 
 
 def export_program(model: Network, *, n_frames: int | None = None) -> ExportedProgram:

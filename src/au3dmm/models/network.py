@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -29,10 +29,14 @@ class Network(nn.Module):
     n_frames: int
     config: dict[str, Any]
 
-    def __call__(self, x: Tensor, padding: Tensor | None = None) -> Prediction:
-        """Return `forward`'s answer, typed."""
-        answer: Prediction = super().__call__(x, padding)
+    def __call__(self, x: Tensor, padding: Tensor | None = None, *more: Tensor | None) -> Prediction:
+        """Return `forward`'s answer, typed; `more` is what a network takes beside."""
+        answer: Prediction = super().__call__(x, padding, *more)
         return answer
+
+    def taught(self, batch: Mapping[str, Any]) -> tuple[Tensor, ...]:
+        """Return what `forward` takes beside x and padding in training: nothing, unless a network says otherwise."""
+        return ()
 
     def check(self, x: Tensor, padding: Tensor | None, sizes: dict[str, int | None]) -> None:
         """Refuse a batch of another shape than this network's.

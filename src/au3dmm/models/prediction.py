@@ -24,7 +24,11 @@ class Prediction(NamedTuple):
         What only the loss reads, in training; None in evaluation, and of networks without. `mdhr` gives
         ``combination_log_probability`` (B, L, Q), of the Q combinations of units in regions of the face, the
         probabilities of each region summing to 1, and ``combination_units`` (Q, A): 1 where the combination has the
-        unit, 0 where not, NaN where the unit is of another region.
+        unit, 0 where not, NaN where the unit is of another region. `au_d3dface` gives ``temporal`` (B, L, d), its
+        temporal embeddings.
+    motion : (B, L, n_motion) Tensor or None
+        The refined face of each frame, coordinates of its offsets from the neutral one, mm (`core.motion_space`); of
+        `au_d3dface`.
 
     Rows of frames that are padding hold finite numbers without meaning.
     """
@@ -33,3 +37,4 @@ class Prediction(NamedTuple):
     alpha: Tensor | None
     occurrence: Tensor | None
     auxiliary: Mapping[str, Tensor] | None = None
+    motion: Tensor | None = None

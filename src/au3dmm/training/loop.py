@@ -255,7 +255,7 @@ class Loop:
 
     def _forward(self, model: nn.Module, moved: Item) -> tuple[dict[str, Tensor], Prediction]:
         with self._arithmetic():
-            prediction: Prediction = model(moved["x"], moved["padding"])
+            prediction: Prediction = model(moved["x"], moved["padding"], *self.model.taught(moved))
         return training_loss(prediction, moved, self._loss), prediction
 
     def _backward(self, loss: Tensor) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from au3dmm.errors import ConfigError
 from au3dmm.models import Prediction
+from au3dmm.training.mesh_losses import mesh_loss, smoothness_loss
 from au3dmm.training_config import LossParams
 
 
@@ -20,7 +21,7 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
     ``total = classes * CE + alpha * MSE + occurrence * BCE`` (FACEMORPHIC sec. 6: ``L = L_AU + lambda L_alpha``), with
     the weights of `params`; a part without a label in the batch is 0. BCE is the asymmetric loss with
     ``occurrence_form = "asymmetric"``, and ``combinations * CE`` is added where the network tells combinations of
-    units (MDHR equation 12).
+    units (MDHR equation 12). Of refined faces ``mesh`` and ``smooth``, too (`mesh_losses`).
 
     Parameters
     ----------
@@ -34,7 +35,8 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
     Returns
     -------
     dict
-        ``total``, and of what has a weight ``classes``, ``alpha``, ``occurrence``, ``combinations``: scalars.
+        ``total``, and of what has a weight ``classes``, ``alpha``, ``occurrence``, ``combinations``, ``mesh``,
+        ``smooth``: scalars.
 
     Raises
     ------
@@ -65,10 +67,17 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
             )
         else:
             parts["occurrence"] = occurrence_loss(prediction.occurrence, batch["occurrence"])
-    told = (prediction.auxiliary or {}).get("combination_log_probability")
-    if params.occurrence and params.combinations and told is not None:
-        assert prediction.auxiliary is not None, "told is of it"
-        parts["combinations"] = combination_loss(told, prediction.auxiliary["combination_units"], batch["occurrence"])
+    auxiliary = prediction.auxiliary or {}
+    if params.occurrence and params.combinations and "combination_units" in auxiliary:
+        told = auxiliary["combination_log_probability"]
+        parts["combinations"] = combination_loss(told, auxiliary["combination_units"], batch["occurrence"])
+    if params.mesh:
+        if prediction.motion is None:
+            raise ConfigError(f"loss.mesh = {params.mesh:g}, but this model refines no faces; set it to 0")
+        parts["mesh"] = mesh_loss(prediction.motion, batch["target"], batch["target_known"])
+    if params.smooth and "temporal" in auxiliary:
+        # in training, of networks with a temporal module; it says nothing of how good an answer is
+        parts["smooth"] = smoothness_loss(auxiliary["temporal"].float(), ~batch["padding"])
     total = torch.stack([getattr(params, name) * value for name, value in parts.items()]).sum()
     return {"total": total, **parts}
 

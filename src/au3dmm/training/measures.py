@@ -60,7 +60,8 @@ def score_clips(prediction: Prediction, batch: dict[str, Any], params: LossParam
         if prediction.alpha is not None:
             difference = (prediction.alpha[i].float() - batch["alpha"][i])[known]
             error, n = float((difference.double() ** 2).sum()), difference.numel()
-        alone = Prediction(prediction.logits[i : i + 1], _row(prediction.alpha, i), _row(prediction.occurrence, i))
+        rest = [_row(head, i) for head in (prediction.alpha, prediction.occurrence, prediction.motion)]
+        alone = Prediction(prediction.logits[i : i + 1], rest[0], rest[1], None, rest[2])
         one = {name: value[i : i + 1] for name, value in batch.items() if isinstance(value, torch.Tensor)}
         loss = float(training_loss(alone, one, params)["total"])
         units = _counted(prediction.occurrence, batch["occurrence"], i)

@@ -15,10 +15,13 @@ from au3dmm.io.event_frame_table import read_event_frame_info
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.training_labels import TrainingLabels, read_training_labels, unit_order
 from au3dmm.models import MODELS, Network, make_model
+from au3dmm.models.au_d3dface import AUD3DFace
 from au3dmm.training.checkpoints import check_labels
 from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
 from au3dmm.training.framing import describe_framing
 from au3dmm.training.frequencies import with_weights
+from au3dmm.training.mesh_clips import MeshClips
+from au3dmm.training.mesh_data import MeshData, read_mesh_data
 from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
 from au3dmm.training_config import Classes, LossParams, TrainParams
@@ -49,6 +52,8 @@ class Setup:
         The parts; `val` may be empty.
     described : dict
         What a checkpoint keeps of the labels, plain.
+    mesh : MeshData or None
+        Of networks that refine faces.
     """
 
     params: TrainParams
@@ -59,6 +64,7 @@ class Setup:
     train: Clips
     val: Clips
     described: dict[str, Any]
+    mesh: MeshData | None = None
 
     def make_model(self) -> Network:
         """Make the model, with new weights.
@@ -68,7 +74,10 @@ class Setup:
         ConfigError
             If it does not have such options, or not with these values.
         """
-        return make_model_for(self.params, self.described, self.loss)
+        model = make_model_for(self.params, self.described, self.loss)
+        if self.mesh is not None and isinstance(model, AUD3DFace):
+            self.mesh.teach(model)
+        return model
 
 
 def read_setup(
@@ -113,13 +122,19 @@ def read_setup(
     if not of_part["train"]:
         raise ConfigError(f"{run.path}: no recording of it is in train; expected some; see splits in the pipeline file")
     used = sorted({i for part in of_part.values() for i in part})
+    mesh = read_mesh_data(labels, params.mesh, of_part["train"]) if _refines(params.model) else None
+    labels = labels if mesh is None else mesh.labels
     sources, scaling = None, None
     if frames:
         sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
     mirror = make_mirror(labels, classes) if params.augment.flip else None
-    fixed = (params.data, classes, sources, scaling)
-    train = Clips(labels, of_part["train"], *fixed, augment=params.augment, seed=params.seed, mirror=mirror)
-    val = Clips(labels, of_part["val"], *fixed)
+    if mesh is not None:
+        train: Clips = MeshClips(mesh, of_part["train"], params.data, classes, augment=params.augment, seed=params.seed)
+        val: Clips = MeshClips(mesh, of_part["val"], params.data, classes)
+    else:
+        fixed = (params.data, classes, sources, scaling)
+        train = Clips(labels, of_part["train"], *fixed, augment=params.augment, seed=params.seed, mirror=mirror)
+        val = Clips(labels, of_part["val"], *fixed)
     described = {
         **labels.described(),
         "classes": list(classes),
@@ -132,7 +147,9 @@ def read_setup(
         "event_frames": describe_framing(labels, used, params) if frames else None,
         "fingerprint": labels.metadata.get("fingerprint"),
     }
-    setup = Setup(params, _loss(params, train, frames), labels, classes, scaling, train, val, described)
+    if mesh is not None:
+        described["mesh"] = mesh.described()
+    setup = Setup(params, _loss(params, train, frames), labels, classes, scaling, train, val, described, mesh)
     _check_clips(setup, speak)
     return setup
 
@@ -182,6 +199,9 @@ def read_part(
     used = sessions_of(labels, part, data)
     if not used:
         raise ConfigError(f"{run.path}: no recording of it is in {part}; expected some")
+    if _refines(params.model):
+        mesh = read_mesh_data(labels, params.mesh, (), content)
+        return MeshClips(mesh, used, data, said["classes"]), None
     sources, scaling = None, None
     if said["representation"] is not None:
         sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
@@ -262,6 +282,9 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
     """Make the model that a training file and labels ask for, with new weights."""
     options: dict[str, Any] = {"n_classes": max(1, len(described["classes"])), "n_frames": described["n_frames"]}
     options["n_occurrence"] = len(described["names_occurrence"]) if loss.occurrence else 0
+    if described.get("mesh"):
+        options |= {key: described["mesh"][key] for key in ("n_motion", "n_vertices")}
+        options["n_occurrence"] = len(described["names_occurrence"])
     if described["representation"] is None:
         options["n_alpha"] = described["k_au"]
     else:
@@ -278,6 +301,10 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
         raise ConfigError(str(err)) from err
 
 
+def _refines(model: str) -> bool:
+    return issubclass(MODELS[model], AUD3DFace)
+
+
 def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
     loss, labels = params.loss, train.labels
     if loss.occurrence and not labels.names_occurrence:
@@ -288,7 +315,7 @@ def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
     loss = with_weights(loss, train)
     if frames or not loss.alpha:
         return loss
-    if not (loss.classes or loss.occurrence):
+    if not (loss.classes or loss.occurrence or loss.mesh):
         raise ConfigError(f"{params.model} reads alpha and cannot be taught it; set loss.classes or loss.occurrence")
     return loss.model_copy(update={"alpha": 0.0})
 

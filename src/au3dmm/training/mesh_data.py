@@ -1,0 +1,228 @@
+"""What AU-D3DFace learns from, beside labels: the space that faces move in, true motion, and units frame by frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from au3dmm.core.basis import Bases
+from au3dmm.core.motion_space import MotionSpace, motion_space
+from au3dmm.core.unit_masks import UnitMasks, unit_masks
+from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.assets import DEMO_BASES, asset_path
+from au3dmm.io.bases import bases_fingerprint, read_bases
+from au3dmm.io.mesh_truth import SessionTruth, read_label_delays, read_session_truth
+from au3dmm.io.training_labels import TrainingLabels, unit_order
+from au3dmm.models.au_d3dface import AUD3DFace
+from au3dmm.training_config import MeshParams
+
+
+@dataclass(frozen=True)
+class MeshData:
+    """The meshes of a labelled run: N rows of labels, R dimensions of motion.
+
+    Attributes
+    ----------
+    labels : TrainingLabels
+        As given; where no coder spoke of any frame, with the units that the truth shows.
+    space : MotionSpace
+        Of the labels' basis.
+    bases : Bases
+        The labels' basis.
+    target : (N, R) float32 array
+        True motion, mm; 0 where `known` is False.
+    known : (N,) bool array
+        Whether the row's true motion is known.
+    masks : UnitMasks
+        Of the units of `labels`.
+    """
+
+    labels: TrainingLabels
+    space: MotionSpace
+    bases: Bases
+    target: NDArray[np.float32]
+    known: NDArray[np.bool_]
+    masks: UnitMasks
+
+    def described(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of it: plain values."""
+        return {
+            "n_motion": self.space.n_motion,
+            "n_vertices": len(self.space.weights),
+            "topology_hash": self.space.topology_hash,
+            "masks_version": self.masks.version,
+            "masks": dict(zip(self.masks.units, self.masks.sources, strict=True)),
+        }
+
+    def teach(self, model: AUD3DFace) -> None:
+        """Give a network its matrices.
+
+        Raises
+        ------
+        SchemaError
+            If masks are of another mesh.
+        """
+        self.masks.check(self.space.topology_hash, len(self.space.weights))
+        maps = np.stack([self.space.masked(mask) for mask in self.masks.masks])
+        matrices = (self.space.of_alpha, maps, self.space.directions)
+        model.set_space(*(torch.from_numpy(matrix).float() for matrix in matrices))
+
+
+def read_mesh_data(
+    labels: TrainingLabels,
+    params: MeshParams,
+    learn_from: Sequence[int],
+    content: Mapping[str, Any] | None = None,
+) -> MeshData:
+    """Read bases and truths, and express all motion in one space.
+
+    Parameters
+    ----------
+    labels : TrainingLabels
+        Of the run.
+    params : MeshParams
+        Where bases and truths lie.
+    learn_from : sequence of int
+        Recordings whose true motion the space is to hold beside the basis', and whose units are learnt.
+    content : mapping, optional
+        A checkpoint: its space and its units are taken.
+
+    Raises
+    ------
+    ConfigError
+        If a basis is not the one that labels were made with, or no unit is coded or shown.
+    SchemaError
+        If a file is damaged, or meshes are of another topology.
+    """
+    bases = _label_bases(labels, params)
+    truths, rendered = _truths(labels, params, bases)
+    alpha = _true_alpha(labels, truths, rendered)
+    components = rendered.components_au if rendered is not None else np.zeros((0, *bases.template.shape))
+    rows = np.zeros(len(alpha), bool)
+    for i in learn_from:
+        rows[labels.sessions[i].rows] = True
+    known = np.isfinite(alpha).all(1) & (alpha.shape[1] > 0)
+    space = _space_of(content, bases) if content is not None else None
+    if space is None:
+        space = motion_space(
+            bases.components_au, bases.topology_hash(), params.n_motion, _likely(alpha[rows & known], components)
+        )
+    target = np.nan_to_num(alpha) @ space.coordinates(components).reshape(-1, space.n_motion)
+    units = tuple(content["labels"]["names_occurrence"]) if content is not None else None
+    labels = _with_units(labels, alpha, rendered, params.occurs_at, rows, units)
+    if not labels.names_occurrence:
+        raise ConfigError(
+            f"{labels.run.path}: no action unit is coded frame by frame, nor shown by the truth of a rendered"
+            " recording in train; au_d3dface needs some"
+        )
+    masks = unit_masks(bases, labels.names_occurrence)
+    return MeshData(labels, space, bases, target.astype(np.float32), known, masks)
+
+
+def _label_bases(labels: TrainingLabels, params: MeshParams) -> Bases:
+    wanted = str(labels.described()["basis"])
+    places = [labels.run.bases, asset_path(DEMO_BASES)] if not params.bases else [Path(params.bases)]
+    for path in places:
+        if path.is_file() and bases_fingerprint(path) == wanted:
+            return read_bases(path)
+    found = ", ".join(map(str, places))
+    raise ConfigError(
+        f"mesh.bases: {found}: not there, or not the basis that {labels.run.labels} was made with"
+        f" ({wanted.removeprefix('sha256:')[:12]}); give its file: --set mesh.bases=FILE"
+    )
+
+
+def _truths(labels: TrainingLabels, params: MeshParams, bases: Bases) -> tuple[dict[int, SessionTruth], Bases | None]:
+    folder = Path(params.truth) if params.truth else labels.run.path.parents[2] / "truth"
+    paths = {i: folder / f"{session.session_id}.json" for i, session in enumerate(labels.sessions)}
+    there = {i: path for i, path in paths.items() if path.is_file()}
+    if not there:
+        if params.truth:
+            raise ConfigError(f"mesh.truth: {folder}: no <session>.json of these recordings in it")
+        return {}, None
+    rendered = read_bases(params.truth_bases or asset_path(DEMO_BASES))
+    if rendered.topology_hash() != bases.topology_hash():
+        raise SchemaError(
+            f"{folder}: rendered with {len(rendered.template)} vertices, topology {rendered.topology_hash()[:12]};"
+            f" labels have {len(bases.template)}, {bases.topology_hash()[:12]}; meshes of one topology are needed"
+        )
+    found = {}
+    for i, path in there.items():
+        found[i] = read_session_truth(path)
+        found[i].check(rendered, path)
+    return found, rendered
+
+
+def _true_alpha(
+    labels: TrainingLabels, truths: Mapping[int, SessionTruth], rendered: Bases | None
+) -> NDArray[np.float64]:
+    """Return the rendered basis' coefficients (N, K') of every row, NaN where they are not known."""
+    alpha = np.full((len(labels.alpha), 0 if rendered is None else rendered.k_au), np.nan)
+    if truths:
+        delays = read_label_delays(labels.run.labels)
+        for i, truth in truths.items():
+            rows = labels.sessions[i].rows
+            alpha[rows] = truth.at(labels.rgb_frame_index[rows], delays[rows])
+    return alpha
+
+
+def _likely(alpha: NDArray[np.float64], components: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return few offsets with the second moments of those of all rows: principal components are the same."""
+    if not len(alpha):
+        return None
+    values, vectors = np.linalg.eigh(alpha.T @ alpha / len(alpha))
+    root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    return np.asarray(np.tensordot(root, components, 1))
+
+
+def _space_of(content: Mapping[str, Any], bases: Bases) -> MotionSpace:
+    """Return the space that a checkpoint's network works in."""
+    said, weights = content["labels"].get("mesh") or {}, content["state_dict"]
+    if said.get("topology_hash") != bases.topology_hash():
+        raise SchemaError(
+            f"trained on meshes of topology {str(said.get('topology_hash'))[:12]}, these labels' basis has"
+            f" {bases.topology_hash()[:12]}; a network refines faces of its own mesh only"
+        )
+    directions = weights["directions"].double().numpy()
+    v = directions.shape[1]
+    return MotionSpace(directions, np.full(v, 1 / v), weights["to_motion"].double().numpy(), bases.topology_hash())
+
+
+def _with_units(
+    labels: TrainingLabels,
+    alpha: NDArray[np.float64],
+    rendered: Bases | None,
+    occurs_at: float,
+    rows: NDArray[np.bool_],
+    units: tuple[str, ...] | None,
+) -> TrainingLabels:
+    """Return labels whose units are those that coders spoke of or, if none did, those that the truth shows.
+
+    A unit is shown where it, or one of its sides, is at least `occurs_at` standard deviations; those are learnt that
+    are shown in the recordings learnt from.
+    """
+    if labels.names_occurrence or rendered is None:
+        return labels
+    sides: dict[str, list[int]] = {}
+    for k, name in enumerate(rendered.names_au):
+        unit = re.match(r"AU\d+", name)
+        if unit:
+            sides.setdefault(unit[0], []).append(k)
+    names = tuple(sorted(sides, key=unit_order))
+    most = np.stack([alpha[:, sides[name]].max(1) for name in names], axis=1)
+    said = np.where(np.isfinite(most), most >= occurs_at, np.nan).astype(np.float32)
+    if units is None:
+        shown = np.asarray(np.nan_to_num(said[rows]).any(axis=0)).tolist()
+        units = tuple(name for name, some in zip(names, shown, strict=True) if some)
+    out = np.full((len(said), len(units)), np.nan, np.float32)
+    for j, name in enumerate(units):
+        if name in names:
+            out[:, j] = said[:, names.index(name)]
+    return replace(labels, occurrence=out, names_occurrence=units)

@@ -1,0 +1,182 @@
+"""AU-D3DFace through the trainer: true motion beside labels, a network that learns it, and its measurement."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.io.assets import DEMO_BASES, asset_path
+from au3dmm.io.bases import read_bases, write_bases
+from au3dmm.io.training_labels import read_training_labels
+from au3dmm.training.checkpoints import model_of, read_checkpoint
+from au3dmm.training.mesh_clips import MeshClips
+from au3dmm.training.mesh_data import read_mesh_data
+from au3dmm.training.mesh_evaluating import evaluate_meshes, meshes_markdown, write_mesh_evaluation
+from au3dmm.training.run import TrainOptions, train
+from au3dmm.training.setup import read_setup
+from au3dmm.training_config import AugmentParams, DataParams, MeshParams, load_training
+from demo_basis import few_components
+from mesh_run import COMPONENTS, true_alpha, write_mesh_run
+
+SMALL = [
+    *("options.dim=16", "options.depth=1", "options.heads=2", "options.mlp=16", "options.token_hidden=8"),
+    *("options.dropout=0.0", "mesh.n_motion=8", "data.n_frames=6", "loss.classes=0", "loss.alpha=0"),
+    *("loss.occurrence=0.1", "loss.mesh=1", "loss.smooth=0.1", "monitor=loss", "lr=2e-2", "batch=8", "epochs=30"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_mesh_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def mesh(run):
+    return read_mesh_data(read_training_labels(run), MeshParams(n_motion=8), range(8))
+
+
+def test_targets_are_the_true_motion_in_millimetres(mesh):
+    """Two routes: coordinates, and vertices of the rendered basis."""
+    rendered = read_bases(asset_path(DEMO_BASES))
+    session = mesh.labels.sessions[0]
+    offsets = np.tensordot(true_alpha(0, 12), rendered.components_au, 1)
+    found = mesh.space.offsets(mesh.target[session.rows])
+    assert 1e3 * abs(found - offsets).max() < 0.01
+    assert mesh.known.all()
+
+
+def test_units_are_those_that_the_truth_shows_to_those_who_learn(mesh):
+    # AU12 reaches 0.8 x 1.1 in nobody; AU17 1.5 in the second half of everybody's first recording
+    assert mesh.labels.names_occurrence == ("AU17",)
+    first = mesh.labels.sessions[0]
+    assert mesh.labels.occurrence[first.rows, 0].tolist() == [0.0] * 6 + [1.0] * 6
+    assert mesh.masks.sources == ("parts",)  # no component of the labels' basis shows AU17
+
+
+def test_clips_have_the_true_motion_of_their_frames(mesh):
+    clips = MeshClips(mesh, range(2), DataParams(n_frames=15, every=1), ["AU1"])
+    item = clips[0, 1]
+    assert item["target"].shape == (15, 8)
+    np.testing.assert_array_equal(item["target"][3:], mesh.target[mesh.labels.sessions[1].rows])
+    assert item["target_known"].tolist() == [False] * 3 + [True] * 12
+    with pytest.raises(ConfigError, match="true motion cannot be mirrored"):
+        MeshClips(mesh, range(2), DataParams(), ["AU1"], augment=AugmentParams(flip=0.5))
+
+
+@pytest.fixture(scope="module")
+def trained(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    result = train(run, load_training(None, SMALL, "au_d3dface"), out, TrainOptions(device="cpu"))
+    return out, result
+
+
+@pytest.fixture(scope="module")
+def found(run, trained):
+    return evaluate_meshes(trained[0] / "best.pt", run, "val", surfaces=1, others={"again": run})
+
+
+def test_it_learns_and_is_better_than_what_it_was_given(found):
+    rows = found["rows"]
+    assert list(rows) == ["coarse", "again", "smoothed", "refined"]
+    assert rows["refined"]["vertex_rms_mm"] < 0.8 * rows["coarse"]["vertex_rms_mm"]
+    assert rows["refined"]["surface_mean_mm"] < 0.9 * rows["coarse"]["surface_mean_mm"]
+    assert rows["again"] == rows["coarse"]
+    assert found["gain"]["coarse"]["vertex_rms_mm"] == 0
+    # four recordings of twelve frames, one of them not labelled
+    assert (found["recordings"], found["subjects"], found["frames"]) == (4, 1, 44)
+    assert list(found["by_subject"]) == ["S2"]
+
+
+def test_coarse_error_is_that_of_the_vertices(run, mesh, trained):
+    out, _ = trained
+    found = evaluate_meshes(out / "best.pt", run, "val", surfaces=0)["rows"]["coarse"]
+    bases, rendered, squared = few_components(COMPONENTS), read_bases(asset_path(DEMO_BASES)), []
+    for u, session in enumerate(mesh.labels.sessions[8:]):
+        coarse = np.tensordot(mesh.labels.alpha[session.rows], bases.components_au, 1)
+        true = np.tensordot(true_alpha(u, 12), rendered.components_au, 1)
+        squared.append(1e6 * ((coarse - true) ** 2).sum(2).mean(1)[mesh.labels.valid[session.rows]])
+    assert found["vertex_rms_mm"] == pytest.approx(np.sqrt(np.concatenate(squared).mean()), rel=1e-3)
+    assert "surface_mean_mm" not in found
+
+
+def test_the_tables_are_written(found, tmp_path):
+    write_mesh_evaluation(tmp_path, found)
+    assert json.loads((tmp_path / "meshes.json").read_text())["rows"].keys() == found["rows"].keys()
+    page = (tmp_path / "meshes.md").read_text()
+    assert page == meshes_markdown(found)
+    assert "44 frames of 4 recordings, subjects: 1" in page
+    assert "| refined | " in page
+
+
+def test_a_checkpoint_holds_all_that_its_meshes_mean(trained, mesh):
+    out, _ = trained
+    content = read_checkpoint(out / "best.pt")
+    model = model_of(out / "best.pt", content)
+    np.testing.assert_allclose(model.to_motion, mesh.space.of_alpha, atol=1e-6)
+    np.testing.assert_allclose(model.directions, mesh.space.directions, atol=1e-4)
+    said = content["labels"]["mesh"]
+    assert (said["topology_hash"], said["masks"]) == (mesh.space.topology_hash, {"AU17": "parts"})
+    log = (out / "log.csv").read_text().splitlines()
+    assert {"mesh", "smooth"} <= set(log[0].split(","))
+
+
+def test_a_training_that_goes_on_ends_with_the_same_bits(run, trained, tmp_path):
+    out, _ = trained
+    params = load_training(None, [*SMALL, "max_steps=57"], "au_d3dface")
+    train(run, params, tmp_path / "part", TrainOptions(device="cpu"))
+    whole = load_training(None, SMALL, "au_d3dface")
+    train(run, whole, tmp_path / "part", TrainOptions(device="cpu", resume=True))
+    one, other = (read_checkpoint(p / "last.pt")["state_dict"] for p in (out, tmp_path / "part"))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def setup_of(run, tmp_path, *changes):
+    return read_setup(run, load_training(None, [*SMALL, *changes], "au_d3dface"), cache=tmp_path)
+
+
+def test_coded_units_win_over_those_of_the_truth(tmp_path):
+    setup = setup_of(write_mesh_run(tmp_path, coded=True), tmp_path)
+    assert setup.labels.names_occurrence == ("AU1", "AU2", "AU51", "AU52")
+    assert setup.make_model().n_units == 4
+
+
+def test_what_cannot_work_is_refused_in_one_line(tmp_path):
+    run = write_mesh_run(tmp_path)
+    write_bases(tmp_path / "other.npz", few_components(("AU1", "AU4", "AU9", "AU26")))
+    for change, message in (
+        (f"mesh.bases={tmp_path}/other.npz", r"not there, or not the basis that .* was made with"),
+        (f"mesh.truth={tmp_path}", r"mesh.truth: .*: no <session>.json of these recordings"),
+        ("mesh.occurs_at=9", "no action unit is coded frame by frame, nor shown by the truth"),
+        ("augment.flip=0.5", "true motion cannot be mirrored"),
+        ("options.n_motion=9", "options.n_motion: it follows from labels and data"),
+    ):
+        with pytest.raises(ConfigError, match=message) as err:
+            setup_of(run, tmp_path, change).make_model()
+        assert "\n" not in str(err.value)
+    run.bases.unlink()
+    with pytest.raises(ConfigError, match=r"give its file: --set mesh\.bases=FILE"):
+        setup_of(run, tmp_path)
+
+
+def test_without_any_truth_it_learns_units_alone(tmp_path):
+    run = write_mesh_run(tmp_path, truth=False, coded=True)
+    setup = setup_of(run, tmp_path)
+    assert not setup.mesh.known.any()
+    train(run, load_training(None, [*SMALL, "epochs=1"], "au_d3dface"), tmp_path / "out", TrainOptions(device="cpu"))
+    with pytest.raises(ConfigError, match="no true motion is known of any recording in val"):
+        evaluate_meshes(tmp_path / "out" / "best.pt", run, "val")
+
+
+def test_meshes_of_another_topology_are_refused(tmp_path, run, trained):
+    content = read_checkpoint(trained[0] / "best.pt")
+    content["labels"]["mesh"]["topology_hash"] = "beef" * 16
+    with pytest.raises(SchemaError, match="trained on meshes of topology beefbeefbeef"):
+        read_mesh_data(read_training_labels(run), MeshParams(n_motion=8), (), content)
+
+
+def test_models_that_refine_nothing_say_so(run, tmp_path):
+    params = load_training(None, ["model=alpha_lstm", "data.n_frames=6", "loss.mesh=1", "epochs=1"], None)
+    with pytest.raises(ConfigError, match=r"loss\.mesh = 1, but this model refines no faces; set it to 0"):
+        train(run, params, tmp_path / "out", TrainOptions(device="cpu"))
