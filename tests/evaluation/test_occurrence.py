@@ -5,7 +5,8 @@ import pytest
 from sklearn import metrics
 
 from au3dmm.evaluation.occurrence import Occurrence, as_codes, score_units, stack_occurrence, sum_units
-from au3dmm.evaluation.occurrence_summary import absent_words, summarise_units
+from au3dmm.evaluation.occurrence_summary import summarise_units
+from au3dmm.evaluation.tables import absent_words
 
 UNITS = ("AU1", "AU2", "AU12")
 N, SUBJECTS = 12, 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +12,11 @@ from au3dmm.cli.options import reporting_options
 from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import Mode, Reporter, logging_to, make_reporter
 from au3dmm.errors import ConfigError
-from au3dmm.evaluation.occurrence import THRESHOLD
-from au3dmm.evaluation.occurrence_summary import absent_words
-from au3dmm.evaluation.tables import PERCENT, WORDS
-from au3dmm.io.run_folder import RunFolder
+from au3dmm.evaluation import THRESHOLD
+from au3dmm.evaluation.tables import PERCENT, WORDS, absent_words
+
+if TYPE_CHECKING:
+    from au3dmm.io.run_folder import RunFolder
 
 _NAMED = 5
 

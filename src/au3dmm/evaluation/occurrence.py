@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.evaluation import THRESHOLD
 from au3dmm.evaluation.classification import N_BINS
-
-THRESHOLD = 0.5
-"""From this probability on a unit counts as said: what MDHR and others do on BP4D and DISFA."""
 
 
 @dataclass(frozen=True)

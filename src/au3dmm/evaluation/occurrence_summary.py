@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from au3dmm.evaluation.intervals import Interval, bootstrap, plain
 from au3dmm.evaluation.occurrence import Occurrence, score_units, sum_units
-
-_PER_UNIT = ("precision", "recall", "accuracy", "auc", "calibration_error", "brier", "f1_all_positive")
-UNIT_KEYS = ("name", "positives", "negatives", "f1", "f1_low", "f1_high", *_PER_UNIT)
-"""What is told of each unit, in order."""
+from au3dmm.evaluation.tables import PER_UNIT
 
 
 def summarise_units(
@@ -80,28 +77,12 @@ def summarise_units(
                 "f1": plain(scores.f1[k]),
                 "f1_low": plain(found[f"f1/{name}"].low),
                 "f1_high": plain(found[f"f1/{name}"].high),
-                **{key: plain(getattr(scores, key)[k]) for key in _PER_UNIT},
+                **{key: plain(getattr(scores, key)[k]) for key in PER_UNIT},
             }
             for k, name in enumerate(said.names)
         ],
     }
     return summary, {key: x for key, x in found.items() if not key.startswith("f1/")}
-
-
-def absent_words(summary: Mapping[str, Any]) -> str:
-    """Say which units are not in the averages, and why; empty if all are.
-
-    Examples
-    --------
-    >>> absent_words({"units_absent": ["AU1", "AU2"], "units": [{}, {}, {}]})
-    '2 of 3 units never occur in these recordings and are in no average: AU1, AU2'
-    """
-    absent = summary.get("units_absent") or []
-    if not absent:
-        return ""
-    n = len(summary["units"])
-    verb = "occurs in these recordings and is" if len(absent) == 1 else "occur in these recordings and are"
-    return f"{len(absent)} of {n} units never {verb} in no average: {', '.join(absent)}"
 
 
 def _mean(values: NDArray[np.float64]) -> float:

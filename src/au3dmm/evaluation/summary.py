@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.evaluation import THRESHOLD
 from au3dmm.evaluation.classification import classify, grouped_confusion
 from au3dmm.evaluation.intervals import RESAMPLES, Interval, bootstrap, plain
-from au3dmm.evaluation.occurrence import THRESHOLD, Occurrence
+from au3dmm.evaluation.occurrence import Occurrence
 from au3dmm.evaluation.occurrence_summary import summarise_units
 from au3dmm.evaluation.regression import AlphaSums, regress
 

@@ -7,8 +7,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from au3dmm.evaluation.occurrence_summary import UNIT_KEYS, absent_words
-
+PER_UNIT = ("precision", "recall", "accuracy", "auc", "calibration_error", "brier", "f1_all_positive")
+UNIT_KEYS = ("name", "positives", "negatives", "f1", "f1_low", "f1_high", *PER_UNIT)
+"""What is told of each unit, in order."""
 WORDS = {
     "top1": "accuracy",
     "top3": "top-3 accuracy",
@@ -145,3 +146,19 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([["" if x is None else x for x in row] for row in rows])
     return text.getvalue()
+
+
+def absent_words(summary: Mapping[str, Any]) -> str:
+    """Say which units are not in the averages, and why; empty if all are.
+
+    Examples
+    --------
+    >>> absent_words({"units_absent": ["AU1", "AU2"], "units": [{}, {}, {}]})
+    '2 of 3 units never occur in these recordings and are in no average: AU1, AU2'
+    """
+    absent = summary.get("units_absent") or []
+    if not absent:
+        return ""
+    n = len(summary["units"])
+    verb = "occurs in these recordings and is" if len(absent) == 1 else "occur in these recordings and are"
+    return f"{len(absent)} of {n} units never {verb} in no average: {', '.join(absent)}"

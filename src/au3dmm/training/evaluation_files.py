@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from au3dmm.errors import ConfigError
+from au3dmm.evaluation import THRESHOLD
 from au3dmm.evaluation.classification import GROUPS
 from au3dmm.evaluation.intervals import RESAMPLES
-from au3dmm.evaluation.occurrence import THRESHOLD
 from au3dmm.evaluation.summary import Outcome, summarise
 from au3dmm.evaluation.tables import (
     classes_csv,
