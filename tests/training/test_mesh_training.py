@@ -18,7 +18,7 @@ from au3dmm.training.run import TrainOptions, train
 from au3dmm.training.setup import read_setup
 from au3dmm.training_config import AugmentParams, DataParams, MeshParams, load_training
 from demo_basis import few_components
-from mesh_run import COMPONENTS, true_alpha, write_mesh_run
+from mesh_run import COMPONENTS, true_alpha, write_mesh_run, write_truth
 
 SMALL = [
     *("options.dim=16", "options.depth=1", "options.heads=2", "options.mlp=16", "options.token_hidden=8"),
@@ -160,9 +160,12 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path):
         setup_of(run, tmp_path)
 
 
-def test_without_any_truth_it_learns_units_alone(tmp_path):
+def test_without_any_truth_it_learns_units_alone_and_says_so(run, tmp_path, caplog):
+    setup_of(run, tmp_path)
+    assert not caplog.messages
     run = write_mesh_run(tmp_path, truth=False, coded=True)
     setup = setup_of(run, tmp_path)
+    assert "true motion is known of no recording in train: refined faces are not taught" in caplog.text
     assert not setup.mesh.known.any()
     train(run, load_training(None, [*SMALL, "epochs=1"], "au_d3dface"), tmp_path / "out", TrainOptions(device="cpu"))
     with pytest.raises(ConfigError, match="no true motion is known of any recording in val"):
@@ -174,6 +177,50 @@ def test_meshes_of_another_topology_are_refused(tmp_path, run, trained):
     content["labels"]["mesh"]["topology_hash"] = "beef" * 16
     with pytest.raises(SchemaError, match="trained on meshes of topology beefbeefbeef"):
         read_mesh_data(read_training_labels(run), MeshParams(n_motion=8), (), content)
+
+
+def other_truth(folder):
+    """Write a coded run whose truth shows AU26 where the other's shows AU17."""
+    run = write_mesh_run(folder, coded=True)
+    names = list(read_bases(asset_path(DEMO_BASES)).names_au)
+    alpha = true_alpha(0, 12)
+    alpha[:, [names.index("AU17"), names.index("AU26")]] = alpha[:, [names.index("AU26"), names.index("AU17")]]
+    for path in sorted((folder / "truth").glob("*_AU1.json")):
+        write_truth(path, 0, 12, alpha_au=alpha.tolist())
+    return run, alpha
+
+
+def test_motion_that_the_space_does_not_hold_counts_as_error(tmp_path):
+    """A network that has learnt of AU17 alone, asked about people who open their jaws."""
+    here = write_mesh_run(tmp_path / "here", coded=True)
+    there, alpha = other_truth(tmp_path / "there")
+    params = load_training(None, [*SMALL, "max_steps=1"], "au_d3dface")
+    train(here, params, tmp_path / "out", TrainOptions(device="cpu"))
+    same, found = (evaluate_meshes(tmp_path / "out" / "best.pt", run, "val", surfaces=0) for run in (here, there))
+    bases, rendered, squared = few_components(COMPONENTS), read_bases(asset_path(DEMO_BASES)), []
+    labels = read_training_labels(there)
+    for u, session in enumerate(labels.sessions[8:]):
+        coarse = np.tensordot(labels.alpha[session.rows], bases.components_au, 1)
+        true = np.tensordot(alpha if u == 0 else true_alpha(u, 12), rendered.components_au, 1)
+        squared.append(1e6 * ((coarse - true) ** 2).sum(2).mean(1)[labels.valid[session.rows]])
+    assert found["rows"]["coarse"]["vertex_rms_mm"] == pytest.approx(np.sqrt(np.concatenate(squared).mean()), rel=1e-3)
+    assert same["beyond_space_mm"] < 1e-3 < 0.1 < found["beyond_space_mm"]
+    assert f"{found['beyond_space_mm']:.3f} mm (rms) of it lie beyond" in meshes_markdown(found)
+
+
+def test_weights_to_begin_with_leave_the_space_of_these_faces(tmp_path):
+    here = write_mesh_run(tmp_path / "here", coded=True)
+    there, _ = other_truth(tmp_path / "there")
+    params = load_training(None, [*SMALL, "max_steps=1"], "au_d3dface")
+    train(here, params, tmp_path / "one", TrainOptions(device="cpu"))
+    options = TrainOptions(device="cpu", init=tmp_path / "one" / "best.pt")
+    train(there, params, tmp_path / "two", options)
+    mine = setup_of(there, tmp_path).make_model()
+    model = model_of(tmp_path / "two" / "last.pt", read_checkpoint(tmp_path / "two" / "last.pt"))
+    begun = model_of(options.init, read_checkpoint(options.init))
+    assert not torch.equal(begun.directions, mine.directions)
+    for name in ("directions", "to_motion", "tokens.maps"):
+        assert torch.equal(model.get_buffer(name), mine.get_buffer(name)), name
 
 
 def test_models_that_refine_nothing_say_so(run, tmp_path):

@@ -40,6 +40,8 @@ class MeshData:
         True motion, mm; 0 where `known` is False.
     known : (N,) bool array
         Whether the row's true motion is known.
+    beyond : (N,) float64 array
+        Mean square over vertices, mm^2, of the true motion that the space cannot hold; 0 where it is not known.
     masks : UnitMasks
         Of the units of `labels`.
     """
@@ -49,6 +51,7 @@ class MeshData:
     bases: Bases
     target: NDArray[np.float32]
     known: NDArray[np.bool_]
+    beyond: NDArray[np.float64]
     masks: UnitMasks
 
     def described(self) -> dict[str, Any]:
@@ -114,7 +117,11 @@ def read_mesh_data(
         space = motion_space(
             bases.components_au, bases.topology_hash(), params.n_motion, _likely(alpha[rows & known], components)
         )
-    target = np.nan_to_num(alpha) @ space.coordinates(components).reshape(-1, space.n_motion)
+    there = np.nan_to_num(alpha)
+    target = there @ space.coordinates(components).reshape(-1, space.n_motion)
+    flat = (1e3 * np.sqrt(space.weights)[:, None] * components).reshape(-1, 3 * len(space.weights))
+    # directions are orthonormal: what they hold and what they do not add up
+    beyond = np.maximum(((there @ (flat @ flat.T)) * there).sum(1) - (target**2).sum(1), 0.0)
     units = tuple(content["labels"]["names_occurrence"]) if content is not None else None
     labels = _with_units(labels, alpha, rendered, params.occurs_at, rows, units)
     if not labels.names_occurrence:
@@ -123,7 +130,7 @@ def read_mesh_data(
             " recording in train; au_d3dface needs some"
         )
     masks = unit_masks(bases, labels.names_occurrence)
-    return MeshData(labels, space, bases, target.astype(np.float32), known, masks)
+    return MeshData(labels, space, bases, target.astype(np.float32), known, beyond, masks)
 
 
 def _label_bases(labels: TrainingLabels, params: MeshParams) -> Bases:

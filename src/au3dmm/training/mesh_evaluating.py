@@ -41,9 +41,9 @@ class _Rows:
     at_rest: list[tuple[float, int]] = field(default_factory=list)
     surfaces: list[MeshError] = field(default_factory=list)
 
-    def add(self, motion: NDArray[np.float64], truth: NDArray[np.float64]) -> None:
-        """Take a clip: motion and truth (T, R), NaN where they are not known."""
-        error = ((motion - truth) ** 2).sum(1)
+    def add(self, motion: NDArray[np.float64], truth: NDArray[np.float64], beyond: NDArray[np.float64]) -> None:
+        """Take a clip: motion and truth (T, R), NaN where they are not known; mm^2 (T,) of truth that is not in R."""
+        error = ((motion - truth) ** 2).sum(1) + beyond
         self.squared.append(error[np.isfinite(error)])
         for values, value in (
             (self.jitter, jitter(motion)),
@@ -113,7 +113,9 @@ def evaluate_meshes(
     -------
     dict
         ``rows``: name to ``vertex_rms_mm, jitter_mm, jitter_of_error_mm, jitter_at_rest_mm, surface_mean_mm,
-        surface_sd_mm``; ``true_jitter_mm``: of the truth itself; ``by_subject``: subject to name to ``vertex_rms_mm``;
+        surface_sd_mm``; ``true_jitter_mm``: of the truth itself;
+        ``beyond_space_mm``: of the true motion that the network's space cannot hold, which ``vertex_rms_mm`` counts and
+        the others do not; ``by_subject``: subject to name to ``vertex_rms_mm``;
         ``gain``: share of ``coarse``'s that is gone, of each row; ``window_us``;
         ``clips, frames, recordings, subjects``.
 
@@ -152,13 +154,13 @@ def evaluate_meshes(
                 if not np.isfinite(truth[rows]).all(1).any():
                     continue
                 seen.add(which)
-                true.add(truth[rows], truth[rows])
+                true.add(truth[rows], truth[rows], mesh.beyond[rows])
                 said = np.where(mesh.labels.valid[rows][:, None], refined[i, refined.shape[1] - count :], np.nan)
                 found = {**{name: values[rows] for name, values in sequences.items()}, REFINED: said}
                 mine = by_subject.setdefault(session.subject_id, {name: _Rows() for name in measured})
                 for name, values in found.items():
-                    measured[name].add(values, truth[rows])
-                    mine[name].add(values, truth[rows])
+                    measured[name].add(values, truth[rows], mesh.beyond[rows])
+                    mine[name].add(values, truth[rows], mesh.beyond[rows])
                     if surfaces:
                         measured[name].surfaces.append(_on_surface(mesh, values, truth[rows], face, surfaces))
             done += len(some["clip"])
@@ -179,6 +181,7 @@ def evaluate_meshes(
             for subject, found in sorted(by_subject.items())
         },
         "true_jitter_mm": true.summary()["jitter_mm"],
+        "beyond_space_mm": true.summary()["vertex_rms_mm"],
         "clips": len(clips),
         "frames": int(sum(len(s) for s in measured[REFINED].squared)),
         "recordings": len(seen),
@@ -213,7 +216,8 @@ def meshes_markdown(found: Mapping[str, Any]) -> str:
     text = (
         f"{found['frames']} frames of {found['recordings']} recordings, subjects: {found['subjects']}; the true motion"
     )
-    text += f" has a jitter of {found['true_jitter_mm']:.3f} mm\n\n"
+    text += f" has a jitter of {found['true_jitter_mm']:.3f} mm; {found['beyond_space_mm']:.3f} mm (rms) of it lie"
+    text += " beyond the network's space: vertices count them, surface and jitter do not\n\n"
     text += f"| faces | {' | '.join(words[key] for key in there)} |\n|{'---|' * (len(there) + 1)}\n"
     for name, row in found["rows"].items():
         cells = []

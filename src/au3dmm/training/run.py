@@ -265,6 +265,7 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
     if options.init is not None:
         for why, names in take_weights(options.init, model, setup.described).items():
             log.warning("%s: %s: learnt anew: %s", options.init, why, ", ".join(names[:4]))
+        setup.teach(model)  # true motion is in coordinates of this run's space, not of the checkpoint's
         frames = other_frames(read_checkpoint(options.init), setup.described)
         if frames is not None:
             log.warning("%s: %s; its weights are taken all the same", options.init, frames)

@@ -75,9 +75,13 @@ class Setup:
             If it does not have such options, or not with these values.
         """
         model = make_model_for(self.params, self.described, self.loss)
+        self.teach(model)
+        return model
+
+    def teach(self, model: Network) -> None:
+        """Give a network that refines faces the matrices of these labels: after any weights that it starts from."""
         if self.mesh is not None and isinstance(model, AUD3DFace):
             self.mesh.teach(model)
-        return model
 
 
 def read_setup(
@@ -124,6 +128,8 @@ def read_setup(
     used = sorted({i for part in of_part.values() for i in part})
     mesh = read_mesh_data(labels, params.mesh, of_part["train"]) if _refines(params.model) else None
     labels = labels if mesh is None else mesh.labels
+    if mesh is not None and speak:
+        _warn_of_truth(mesh, of_part["train"], params)
     sources, scaling = None, None
     if frames:
         sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
@@ -303,6 +309,15 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
 
 def _refines(model: str) -> bool:
     return issubclass(MODELS[model], AUD3DFace)
+
+
+def _warn_of_truth(mesh: MeshData, train: Sequence[int], params: TrainParams) -> None:
+    if params.loss.mesh and not any(mesh.known[mesh.labels.sessions[i].rows].any() for i in train):
+        log.warning(
+            "loss.mesh = %g, but true motion is known of no recording in train: refined faces are not taught, only"
+            " action units; rendered recordings have it in truth/<session>.json of the dataset; or say mesh.truth=DIR",
+            params.loss.mesh,
+        )
 
 
 def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
