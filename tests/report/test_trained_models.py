@@ -99,6 +99,17 @@ def test_what_is_missing_or_older_than_the_labels_is_said():
     assert "have changed" not in page((old,), (), {**METADATA, "fingerprint": "a"})
 
 
+def test_a_model_that_learnt_from_other_labels_is_marked():
+    def told(learnt, part="test"):
+        said = {**METRICS, "labels": {"fingerprint": "b", "trained_fingerprint": learnt}}
+        return "it may know these people" in page((Evaluated("m", part, "p", said, ()),))
+
+    assert told("a")
+    assert not told("b")
+    assert not told(None), "older evaluations do not say"
+    assert not told("a", "train")
+
+
 def test_folds_are_counted():
     many = Evaluated("f0+f1", "test", "p", {**METRICS, "folds": [{}, {}]}, ())
     assert "<td>test, 2 models</td>" in page((many,))

@@ -8,6 +8,7 @@ from au3dmm.config import FitParams, IdentityParams
 from au3dmm.io.bases import write_bases
 from au3dmm.io.tables import read_table, vectors
 from au3dmm.stages import fit, identity
+from au3dmm.stages.bases_std_factors import _swaps
 from planted import plant, small_bases
 
 
@@ -41,3 +42,13 @@ def test_codes_with_signs_keep_their_posterior(tmp_path):
     _, std, _ = fitted(tmp_path / "plain", None, preset="paper")
     _, same, _ = fitted(tmp_path / "factors", np.linspace(0.6, 1.7, 12), preset="paper")
     np.testing.assert_array_equal(same, std)
+
+
+def test_a_mirror_that_swaps_but_for_rounding_has_partners_and_one_that_mixes_has_none():
+    swap = np.eye(4)[[1, 0, 2, 3]]
+    crumbs = swap.copy()
+    crumbs[3, :2] = 1.06e-5  # as in bases of the synthetic corpus
+    assert _swaps(crumbs).tolist() == _swaps(swap).tolist() == [1, 0, 2, 3]
+    mixed = swap.copy()
+    mixed[3, 0] = 0.05
+    assert _swaps(mixed) is None

@@ -1,6 +1,7 @@
 """What a trained model says of recordings, against what its parts say by hand."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -201,6 +202,25 @@ def test_what_was_coded_is_written_per_unit_and_on_average(folds, tmp_path):
     assert "12 coded frames" not in page
     assert "48 coded frames of 2 subjects; a unit counts as said from a probability of 0 on." in page
     assert "| AU51 | 6 | 6 | 66.7 [66.7, 66.7] | 66.7 |" in page
+
+
+def test_files_of_an_earlier_model_do_not_stay(run, trained, folds, tmp_path):
+    coded, (checkpoint, *_) = folds
+    outcome, loaded = evaluate(checkpoint, coded, "test", device="cpu")
+    write_evaluation(tmp_path, checkpoint, coded, "test", outcome, loaded)
+    (tmp_path / "confusion.png").write_bytes(b"drawn")
+    outcome, loaded = evaluate(trained / BEST, run, "val", device="cpu")
+    outcome = dataclasses.replace(outcome, probabilities=None)  # tells coefficients alone
+    write_evaluation(tmp_path, trained / BEST, run, "val", outcome, loaded)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "metrics.md", "predictions.csv"]
+
+
+def test_metrics_name_the_labels_that_were_learnt_from(run, trained, tmp_path):
+    changed = write_training_run(tmp_path / "ds", people=3, n=12, metadata={**METADATA, "fingerprint": "another"})
+    for labels, same in ((run, True), (changed, False)):
+        outcome, loaded = evaluate(trained / BEST, labels, "val", device="cpu")
+        said = write_evaluation(tmp_path / "out", trained / BEST, labels, "val", outcome, loaded)["labels"]
+        assert (said["fingerprint"] == said["trained_fingerprint"]) is same
 
 
 def test_folds_are_one_table_with_each_beside_it(folds, tmp_path):

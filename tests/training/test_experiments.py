@@ -14,7 +14,7 @@ from au3dmm.training.experiments import read_experiment, run_experiment, trainin
 from au3dmm.training.loop import LAST
 from au3dmm.training.run import TrainOptions
 from au3dmm.training_config import DataParams, ExperimentParams
-from training_run import UNITS, write_training_run
+from training_run import METADATA, UNITS, write_training_run
 
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "experiments").glob("*.toml"))
 TINY = {
@@ -102,6 +102,20 @@ def test_one_row_alone_leaves_the_others_in_the_table(run, tmp_path):
     assert "| Transformer |" not in alone.table
     with pytest.raises(ConfigError, match="no such row; there are: Transformer; LSTM"):
         run_experiment(params, lambda _: run, tmp_path, rows=("GRU",), **how)
+
+
+def test_rows_measured_on_labels_that_have_changed_leave_the_table(tmp_path, caplog):
+    params = small(next(path for path in SHIPPED if path.stem == "table2"))
+    one, other = (row.name for row in params.runs[:2])
+    how = {"reduced": True, "seeds": (0,), "options": CPU}
+    first, changed = (
+        write_training_run(tmp_path / name, people=3, n=12, metadata={**METADATA, "fingerprint": name}) for name in "ab"
+    )
+    run_experiment(params, lambda _: first, tmp_path / "out", rows=[one], **how)
+    found = run_experiment(params, lambda _: changed, tmp_path / "out", rows=[other], **how)
+    assert [row["name"] for row in found.results] == [other]
+    assert f"| {one} |" not in found.table
+    assert f"row {one!r}, seed 0, was measured on labels that have changed since" in caplog.text
 
 
 def test_a_run_may_begin_with_the_weights_of_another(run, tmp_path):

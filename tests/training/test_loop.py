@@ -217,7 +217,7 @@ def test_a_training_is_not_overwritten_nor_gone_on_with_when_something_else_is_w
         ConfigError, match=r"has a training already; --resume goes on with it, --out DIR begins another"
     ):
         train(run, params(), out, CPU)
-    with pytest.raises(ConfigError, match=r"last\.pt: begun with optimise\.lr = 0\.01, now 0\.02; keep it, or begin"):
+    with pytest.raises(ConfigError, match=r"last\.pt: begun with optimise\.lr = 0\.01, now 0\.02; keep it, train anew"):
         train(run, params("optimise.lr=0.02"), out, ON)
     with pytest.raises(ConfigError, match=r"begun with seed = 0, now 1"):
         train(run, params("seed=1"), out, ON)

@@ -90,7 +90,7 @@ def test_clips_and_classes_that_are_missing_are_named(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         setup = setup_of(run)
     assert "train: 4 clips have no frame with a label and are left out, the first: S0_AU1 from frame 0" in caplog.text
-    assert "1 classes never occur in train and cannot be learnt: AU51" in caplog.text
+    assert "1 class never occurs in train and cannot be learnt: AU51" in caplog.text
     assert setup.classes == UNITS
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     metavar="CHECKPOINT",
     help="What rows that begin with another row's weights begin with instead; {seed} in it is the row's.",
 )
+@click.option("--anew", is_flag=True, help="Where labels or values are others by now, train anew.")
 @click.option("--pipeline", help="Which run of the datasets, if they have several and FILE does not say.")
 @click.option("--dataset", type=click.Path(path_type=Path), help="Where the videos are, for RGB frames.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
@@ -49,6 +50,7 @@ def experiment(
     seeds: tuple[int, ...],
     also: tuple[str, ...],
     init: str | None,
+    anew: bool,
     pipeline: str | None,
     dataset: Path | None,
     device: str,
@@ -88,7 +90,7 @@ def experiment(
         home = run_of(labels, pipeline or next(run.pipeline for run in params.runs if run.dataset is None))
         out = home.path / "experiments" / (path.stem + ("_reduced" if reduced else ""))
     weights = None if init is None else Path(init)
-    options = TrainOptions(device=device, workers=workers, dataset=dataset, init=weights)
+    options = TrainOptions(device=device, workers=workers, dataset=dataset, init=weights, anew=anew)
     reporter = make_reporter(progress)
     with reporter, logging_to(reporter, verbose), contextlib.redirect_stdout(sys.stderr):
         result = run_experiment(

@@ -46,6 +46,9 @@ def _row(row: Evaluated, columns: Sequence[tuple[str, str, bool, str, str]], fin
     problem = row.problem
     if not problem and said is not None and fingerprint is not None and said != fingerprint:
         problem = "of labels that have changed since; evaluate again"
+    learnt = labels.get("trained_fingerprint") if isinstance(labels, Mapping) else None
+    if not problem and row.part != "train" and learnt is not None and learnt != said:
+        problem = "trained on other labels, or on another split of them: it may know these people; train anew"
     folds = row.metrics.get("folds")
     n, people = row.plain("n_videos"), row.plain("n_subjects")
     return {

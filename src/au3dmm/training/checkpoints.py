@@ -170,7 +170,9 @@ def check_goes_on(
     """
     check_same(path, content, model, labels)
     if content["labels"].get("fingerprint") != labels["fingerprint"]:
-        raise SchemaError(f"{path}: the labels have changed since it was written; train anew: --anew, or --out DIR")
+        raise SchemaError(
+            f"{path}: the labels have changed since it was written; train anew: --resume --anew, or --out DIR"
+        )
     said = content["config"]
     with contextlib.suppress(ValueError):  # values that are newer than the checkpoint have their defaults
         said = TrainParams.model_validate(said).model_dump(mode="json")
@@ -183,7 +185,8 @@ def check_goes_on(
                 name = f"{section}.{key}".rstrip(".")
                 found, wanted = (old or {}).get(key), values.get(key)
                 raise ConfigError(
-                    f"{path}: begun with {name} = {found}, now {wanted}; keep it, or begin another with --out"
+                    f"{path}: begun with {name} = {found}, now {wanted}; keep it, train anew (--resume --anew), or"
+                    " begin another with --out"
                 )
     begun = content.get("init", init)  # older checkpoints do not say
     if init is not None and begun != init:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from au3dmm.errors import ConfigError
+from au3dmm.errors import ConfigError, OutputError, os_reason
 from au3dmm.evaluation import THRESHOLD
 from au3dmm.evaluation.classification import GROUPS
 from au3dmm.evaluation.intervals import RESAMPLES
@@ -106,7 +106,7 @@ def write_folds(
         If `folder` cannot be written.
     """
     summary = _summary(run, part, outcome, seed, threshold)
-    folds = []
+    folds, models = [], [trained for _, trained in each]
     for path, (one, trained) in zip(checkpoints, each, strict=True):
         alone = _summary(run, f"{path}: {part}", one, seed, threshold, resamples=0)
         folds.append(
@@ -123,7 +123,7 @@ def write_folds(
         "model": " + ".join(sorted({trained.content["model"]["name"] for _, trained in each})),
         "split": part,
         "steps": sum(one["steps"] for one in folds),
-        "labels": _labels(run, each[0][1]),
+        "labels": _labels(run, next((one for one in models if _strange(run, one)), models[0])),
         "folds": folds,
         "mean_over_folds": {key: _mean([one["overall"][key]["value"] for one in folds]) for key in summary["overall"]},
         **summary,
@@ -140,6 +140,7 @@ def write_folds(
     return found
 
 
+_SOMETIMES = ("classes.csv", "confusion.csv", "confusion.png", "occurrence.csv", "meshes.json", "meshes.md")
 _OF_FOLD = (
     *("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "chance"),
     *("n_frames_coded", "n_subjects_coded", "units_absent", "f1_all_positive"),
@@ -158,10 +159,21 @@ def _summary(
 def _labels(run: RunFolder, trained: Trained) -> dict[str, Any]:
     """Return what the model was trained for, and which labels it was measured on."""
     said = {key: trained.content["labels"].get(key) for key in ("basis", "detector", "representation")}
-    return said | {"fingerprint": read_index(run.index)[1].get("fingerprint")}
+    learnt = trained.content["labels"].get("fingerprint")
+    return said | {"fingerprint": read_index(run.index)[1].get("fingerprint"), "trained_fingerprint": learnt}
+
+
+def _strange(run: RunFolder, trained: Trained) -> bool:
+    said = _labels(run, trained)
+    return bool(said["trained_fingerprint"] != said["fingerprint"])
 
 
 def _write(folder: Path, found: dict[str, Any], outcome: Outcome, page: str) -> None:
+    for name in _SOMETIMES:  # an earlier model's, of what this one may not say
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as err:
+            raise OutputError(f"{folder / name}: cannot be removed: {os_reason(err)}") from err
     if "classes" in found:
         write_bytes(folder / "classes.csv", classes_csv(found).encode())
         write_bytes(folder / "confusion.csv", confusion_csv(found["confusion"]).encode())

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from au3dmm.config import read_toml, validate_toml
-from au3dmm.errors import ConfigError
+from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.evaluation.tables import markdown
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
+from au3dmm.io.sessions_index import read_index
 from au3dmm.training.evaluating import evaluate, rgb_cache
 from au3dmm.training.evaluation_files import write_evaluation
 from au3dmm.training.experiment_plan import of_seed, plan_runs, training_params
@@ -126,6 +127,7 @@ def run_experiment(
     for name, why in left_out.items():
         log.warning("row %r is left out: %s", name, why)
     results = [r for r in _results_there(out, reduced) if r["name"] not in where or r["seed"] not in given]
+    results = _of_these_labels(results, params, runs)
     for run in params.runs:
         for seed in given if run.name in where else ():
             tell({"event": "run", "stage": "experiment", "name": run.name, "seed": seed})
@@ -148,6 +150,29 @@ def _results_there(out: Path, reduced: bool) -> list[dict[str, Any]]:
         return list(said["results"]) if said["reduced"] == reduced else []
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+def _of_these_labels(
+    results: Sequence[dict[str, Any]], params: ExperimentParams, runs: Callable[[RunParams], RunFolder]
+) -> list[dict[str, Any]]:
+    """Leave out, with a warning, what was measured on labels that have changed since: it is of another test."""
+    kept = []
+    for result in results:
+        run = next((run for run in params.runs if run.name == result["name"]), None)
+        said = result.get("labels_fingerprint")  # older results do not say
+        if run is not None and said is not None:
+            try:
+                now = read_index(runs(run).index)[1].get("fingerprint")
+            except (ConfigError, SchemaError):  # its labels were not given this time
+                now = said
+            if now != said:
+                log.warning(
+                    "row %r, seed %d, was measured on labels that have changed since, and is no longer in the table",
+                    *(result["name"], result["seed"]),
+                )
+                continue
+        kept.append(result)
+    return kept
 
 
 def _run(
@@ -182,6 +207,7 @@ def _run(
     )
     found = write_evaluation(folder / params.split, checkpoint, labels, params.split, outcome, model)
     kept: dict[str, Any] = {key: found[key] for key in _KEPT if key in found}
+    kept["labels_fingerprint"] = found["labels"]["fingerprint"]
     kept["classes"] = {c["name"]: c["recall"] for c in found.get("classes", ())}
     return {"name": run.name, "seed": seed, "n_parameters": trained.n_parameters, "steps": found["steps"], **kept}
 

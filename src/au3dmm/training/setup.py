@@ -362,7 +362,8 @@ def _check_clips(setup: Setup, speak: bool) -> None:
     if len(never) == len(setup.classes):
         raise ConfigError(f"{setup.labels.run.path}: no clip in train has a class; expected some of {_some(never)}")
     if never and speak:
-        log.warning("%d classes never occur in train and cannot be learnt: %s", len(never), _some(never))
+        some = "1 class never occurs" if len(never) == 1 else f"{len(never)} classes never occur"
+        log.warning("%s in train and cannot be learnt: %s", some, _some(never))
 
 
 def _check_monitor(setup: Setup) -> None:
