@@ -25,7 +25,7 @@ from au3dmm.training.history import History
 from au3dmm.training.loop import BEST, LAST, Loop, Position
 from au3dmm.training.processes import Processes, started_processes
 from au3dmm.training.setup import Setup, read_setup
-from au3dmm.training.transfer import other_frames, take_weights
+from au3dmm.training.transfer import other_frames, other_split, take_weights
 from au3dmm.training_config import TrainParams
 
 log = logging.getLogger(__name__)
@@ -266,9 +266,13 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
         for why, names in take_weights(options.init, model, setup.described).items():
             log.warning("%s: %s: learnt anew: %s", options.init, why, ", ".join(names[:4]))
         setup.teach(model)  # true motion is in coordinates of this run's space, not of the checkpoint's
-        frames = other_frames(read_checkpoint(options.init), setup.described)
+        content = read_checkpoint(options.init)
+        frames = other_frames(content, setup.described)
         if frames is not None:
             log.warning("%s: %s; its weights are taken all the same", options.init, frames)
+        leak = other_split(content, setup.described, setup.params.data.fold)
+        if leak is not None:
+            log.warning("%s: %s", options.init, leak)
     return init
 
 
