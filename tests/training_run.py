@@ -1,5 +1,7 @@
 """A labelled run as training reads it, with planted classes: the coefficients and the pictures of each are its own."""
 
+import hashlib
+
 import numpy as np
 import pyarrow as pa
 import torch
@@ -9,6 +11,7 @@ from au3dmm.core.canvases import PolarityCanvas
 from au3dmm.core.event_frames import Windows
 from au3dmm.core.representations import EventFrame
 from au3dmm.io.annotations import annotations_schema
+from au3dmm.io.atomic import write_json
 from au3dmm.io.event_frame_table import write_event_frames
 from au3dmm.io.label_dataset import LabelSource, write_label_parts
 from au3dmm.io.run_folder import RunFolder
@@ -45,11 +48,14 @@ def write_training_run(
     frames_metadata=None,
     pipeline="label",
     emotions=None,
+    film="a",
+    parts=None,
 ):
     """Write a run: each person shows each unit once; the last person is val, the others train.
 
     The picture of unit i is bright in quarter i, its coefficient i rises; frame numbers are in both. ``emotions`` holds
-    by unit and origin (instructed, reported) which one was shown.
+    by unit and origin (instructed, reported) which one was shown. Runs of one ``film`` have the same recordings;
+    ``parts`` returns the part that a person is in.
     """
     out = RunFolder(folder / "derivatives" / "au3dmm" / pipeline)
     felt = []
@@ -57,9 +63,11 @@ def write_training_run(
     for p in range(people):
         for u, au in enumerate(UNITS):
             name, count = f"S{p}_{au}", n if size is None else size(p, u)
-            split = None if folds else "val" if val and p == people - 1 else "train"
+            split = None if folds else parts(p) if parts else "val" if val and p == people - 1 else "train"
             fold = p % folds if folds else None
             write_session(out.session(name), name, f"S{p}", u, count, lost, side, metadata, frames_metadata)
+            filmed = {"session:rgb": hashlib.sha256(f"{film} {name}".encode()).hexdigest()}
+            write_json(out.session(name) / "stage.json", {"stages": {"detect": {"inputs": filmed}}})
             sources.append(
                 LabelSource(out.session(name) / "labels.parquet", count, name, f"S{p}", au, None, split, fold)
             )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training_run import write_training_run
+from training_run import METADATA, write_training_run
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,30 @@ def test_what_is_wrong_is_one_line(au3dmm, run, checkpoint, tmp_path):
     (tmp_path / "text.pt").write_text("not a checkpoint")
     answer = au3dmm("evaluate", "--checkpoint", tmp_path / "text.pt", "--labels", run.path)
     assert "not a checkpoint" in answer.err[-1]
+
+
+def test_other_labels_do_not_overwrite_what_is_said_of_the_models_own(au3dmm, tmp_path):
+    mine = write_training_run(tmp_path / "mine", people=3, n=8, metadata={**METADATA, "fingerprint": "a"})
+    other = write_training_run(tmp_path / "other", people=3, n=8, film="b", metadata={**METADATA, "fingerprint": "b"})
+    where = ("--out", mine.training / "net", "--device", "cpu", "--workers", "0", "--model", "alpha_lstm")
+    few = ("--set", "n_frames=8", "--set", "options.hidden=8", "--set", "epochs=1")
+    assert au3dmm("train", "--labels", mine.path, *where, *few).code == 0
+    assert "not evaluated yet" in mine.report.read_text(), "train shows itself"
+    best = ("--checkpoint", mine.training / "net" / "best.pt", "--split", "val", "--device", "cpu")
+    assert au3dmm("evaluate", "--labels", mine.path, *best).code == 0
+    own = mine.training / "net" / "evaluation" / "val" / "metrics.json"
+    before = own.read_bytes()
+    answer = au3dmm("evaluate", "--labels", other.path, *best)
+    assert answer.code == 0, answer.err
+    assert own.read_bytes() == before
+    assert str(mine.training / "net" / "evaluation" / "val_on_other-label" / "metrics.md") in answer.out
+    assert "val of other-label" in mine.report.read_text()
+    assert not other.report.exists()
+    assert "earlier state" not in mine.report.read_text()
+    assert au3dmm("train", "--labels", mine.path, *where, *few, "--anew", "--set", "lr=0.3").code == 0
+    assert mine.report.read_text().count("of an earlier state of the model; evaluate again") == 2
+    assert au3dmm("evaluate", "--labels", mine.path, *best).code == 0
+    assert mine.report.read_text().count("of an earlier state of the model; evaluate again") == 1
 
 
 def test_folds_are_evaluated_together_and_the_report_shows_them(au3dmm, tmp_path):

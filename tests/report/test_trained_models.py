@@ -1,14 +1,16 @@
 """The section of the dataset's page about trained models."""
 
+import hashlib
 import json
 import re
+import shutil
 
 import pytest
 
 from au3dmm.io.atomic import folder_lock
-from au3dmm.io.evaluations import Evaluated, ExperimentTable
+from au3dmm.io.evaluations import Evaluated, ExperimentTable, evaluations_in, experiments_in
 from au3dmm.io.run_folder import RunFolder
-from au3dmm.io.sessions_index import IndexRow
+from au3dmm.io.sessions_index import IndexRow, write_index
 from au3dmm.report import dataset_page as page_module
 from au3dmm.report.dataset_page import dataset_page, refresh_dataset_page, write_dataset_page
 from au3dmm.report.trained_models import trained_models
@@ -110,6 +112,39 @@ def test_a_model_that_learnt_from_other_labels_is_marked():
     assert not told("a", "train")
 
 
+def test_a_model_that_knows_people_it_was_measured_on_is_marked_and_one_that_does_not_is_not():
+    def told(seen, **labels):
+        said = {"fingerprint": "b", "trained_fingerprint": "a", **labels}
+        metrics = {**METRICS, "n_subjects": 3, "n_subjects_seen": seen, "labels": said}
+        return page((Evaluated("m", "test", "p", metrics, ()),))
+
+    assert "has learnt from 2 of these 3 people: numbers are too good" in told(2)
+    assert "people" not in told(0).split("Trained on these labels")[1].split("<h2>")[0]
+    assert "it may know these people" in told(None)
+
+
+def test_results_on_other_labels_are_named_and_not_taken_for_old_ones():
+    said = {"fingerprint": "x", "trained_fingerprint": "x", "others": "nefer-label"}
+    other = Evaluated("m", "test_on_nefer-label", "p", {**METRICS, "split": "test", "labels": said}, ())
+    text = page((other,), (), {**METADATA, "fingerprint": "b"})
+    assert "<td>test of nefer-label</td>" in text
+    assert "have changed" not in text
+
+
+def test_an_evaluation_of_an_earlier_state_and_rows_of_older_labels_are_marked():
+    earlier = Evaluated("m", "test", "p", METRICS, (), outdated=True)
+    assert "of an earlier state of the model; evaluate again" in page((earlier,))
+    rows = tuple(f"{name}, seed {seed}" for name in ("a &amp; b", "c") for seed in (0, 1))
+    old = ExperimentTable(
+        "table2", "experiments/table2", TABLE, outdated=tuple(row.replace("&amp;", "&") for row in rows)
+    )
+    text = page((), (old,))
+    told = f"table2: of labels that have changed since: {'; '.join(rows[:3])}; and 1 more; make the experiment again"
+    assert f'<p class="problem">{told}, with --anew</p>' in text
+    assert "41.0" in text, "the numbers stay"
+    assert "problem" not in page((), (EXPERIMENT,)).split("Trained on")[1].split("<h2>")[0]
+
+
 def test_folds_are_counted():
     many = Evaluated("f0+f1", "test", "p", {**METRICS, "folds": [{}, {}]}, ())
     assert "<td>test, 2 models</td>" in page((many,))
@@ -138,6 +173,47 @@ def test_the_page_is_made_again_when_there_are_new_results_and_not_for_those_els
     refresh_dataset_page(run, write_evaluation(run))
     assert "./training/net/evaluation/test/metrics.md" in run.report.read_text()
     assert str(tmp_path) not in run.report.read_text()
+
+
+def said(run, metrics, name="net"):
+    folder = write_evaluation(run, name)
+    (folder / "metrics.json").write_text(json.dumps({**METRICS, **metrics}))
+    return next(one for one in evaluations_in(run) if one.name == name)
+
+
+def test_an_evaluation_belongs_to_the_checkpoints_that_are_there_now(run):
+    for name in ("best.pt", "last.pt"):
+        (run.training / "net").mkdir(parents=True, exist_ok=True)
+        (run.training / "net" / name).write_bytes(name.encode())
+    mine = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("best.pt", "last.pt", "gone.pt")}
+    for name, expected in (("best.pt", False), ("last.pt", False), ("gone.pt", True)):
+        shutil.rmtree(run.training / "net" / "evaluation", ignore_errors=True)
+        assert said(run, {"checkpoint_sha256": mine[name]}).outdated is expected
+    assert not said(run, {"checkpoint_sha256": "x"}, "elsewhere").outdated, "its checkpoints are not there"
+    one, other = ({"checkpoint_sha256": mine[name]} for name in ("best.pt", "gone.pt"))
+    (run.training / "two").mkdir()
+    (run.training / "two" / "best.pt").write_bytes(b"best.pt")
+    assert not said(run, {"folds": [one, one]}, "net+two").outdated
+    shutil.rmtree(run.training / "net+two")
+    assert said(run, {"folds": [one, other]}, "net+two").outdated
+
+
+def test_rows_of_labels_that_no_run_of_the_dataset_has_any_more_are_named(run, tmp_path):
+    folder = run.experiments / "rates"
+    folder.mkdir(parents=True)
+    (folder / "table.md").write_text(TABLE)
+    beside = RunFolder(run.path.with_name("label60"))
+    rows = [IndexRow("S1_a", "S1")]
+    write_index(run.index, rows, {"fingerprint": "now"})
+    write_index(beside.index, rows, {"fingerprint": "of60"})
+    kinds = {"mine": "now", "faster": "of60", "older": "before", "theirs": "before", "unknown": None}
+    results = [{"name": name, "seed": 0, "labels_fingerprint": mark} for name, mark in kinds.items()]
+    results[3]["dataset"] = "units"
+    (folder / "results.json").write_text(json.dumps({"results": results}))
+    (found,) = experiments_in(run)
+    assert found.outdated == ("older, seed 0",)
+    (folder / "results.json").write_text("{")
+    assert experiments_in(run)[0].outdated == ()
 
 
 def test_a_page_that_cannot_be_made_is_warned_of_and_left_whole(run, caplog, monkeypatch):

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ import torch
 
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
+from au3dmm.training.checkpoints import read_checkpoint, write_checkpoint
 from au3dmm.training.evaluating import evaluate, evaluate_folds, read_trained, rgb_cache
-from au3dmm.training.evaluation_files import grouped_order, write_evaluation, write_folds
+from au3dmm.training.evaluation_files import evaluation_folder, grouped_order, write_evaluation, write_folds
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
 from au3dmm.training_config import load_training
@@ -140,11 +143,16 @@ def test_a_limit_of_training_does_not_cut_what_is_measured(run, trained, tmp_pat
     assert len(outcome.sessions) == 4
 
 
-def test_another_split_than_the_one_trained_on_is_told(run, trained, tmp_path, caplog):
-    evaluate(trained / BEST, run, "val", device="cpu")
+def test_of_an_older_checkpoint_another_split_than_the_one_trained_on_is_told(run, trained, tmp_path, caplog):
+    content = read_checkpoint(trained / BEST)
+    del content["learnt"]
+    write_checkpoint(tmp_path / "old.pt", content)
+    evaluate(tmp_path / "old.pt", run, "val", device="cpu")
     assert "another split" not in caplog.text
     changed = write_training_run(tmp_path, people=3, n=12, metadata={**METADATA, "fingerprint": "another"})
     evaluate(trained / BEST, changed, "val", device="cpu")
+    assert "another split" not in caplog.text, "a newer one knows that it has not learnt from them"
+    evaluate(tmp_path / "old.pt", changed, "val", device="cpu")
     assert "may have learnt from recordings that are in val now" in caplog.text
 
 
@@ -215,12 +223,45 @@ def test_files_of_an_earlier_model_do_not_stay(run, trained, folds, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.json", "metrics.md", "predictions.csv"]
 
 
+def test_one_is_one_recording_of_one_subject(trained, tmp_path):
+    run = write_training_run(tmp_path / "ds", people=2, n=8)
+    whole, loaded = evaluate(trained / BEST, run, "val", device="cpu")
+    first = {"probabilities": whole.probabilities[:1], "alpha": whole.alpha[np.array([0])], "labels": whole.labels[:1]}
+    outcome = dataclasses.replace(whole, sessions=whole.sessions[:1], subjects=whole.subjects[:1], **first)
+    write_evaluation(tmp_path, trained / BEST, run, "val", outcome, loaded)
+    assert "# st_vit on val: 1 recording of 1 subject\n" in (tmp_path / "metrics.md").read_text()
+
+
 def test_metrics_name_the_labels_that_were_learnt_from(run, trained, tmp_path):
     changed = write_training_run(tmp_path / "ds", people=3, n=12, metadata={**METADATA, "fingerprint": "another"})
     for labels, same in ((run, True), (changed, False)):
         outcome, loaded = evaluate(trained / BEST, labels, "val", device="cpu")
         said = write_evaluation(tmp_path / "out", trained / BEST, labels, "val", outcome, loaded)["labels"]
         assert (said["fingerprint"] == said["trained_fingerprint"]) is same
+
+
+def test_results_on_other_labels_have_a_folder_of_their_own_and_on_remade_ones_do_not(trained, run, tmp_path):
+    def folder(labels, checkpoint=trained / BEST):
+        return evaluation_folder(Path("m"), [checkpoint], labels, "val", [read_trained(checkpoint)]).as_posix()
+
+    def labels(place, mark, **more):
+        return write_training_run(tmp_path / place, n=12, metadata={**METADATA, "fingerprint": mark}, **more)
+
+    remade, faster = labels("new labels", "a"), labels("Again", "b", pipeline="label60")
+    assert folder(run) == folder(remade) == "m/evaluation/val"
+    other = labels("Other faces", "c", film="b")
+    assert folder(other) == "m/evaluation/val_on_other-faces-label"
+    assert folder(faster) == "m/evaluation/val_on_again-label60"
+    inside = other.training / "m" / BEST
+    inside.parent.mkdir(parents=True)
+    shutil.copy(trained / BEST, inside)
+    assert folder(other, inside) == "m/evaluation/val"
+    assert folder(remade, inside) == "m/evaluation/val_on_new-labels-label"
+    outcome, loaded = evaluate(trained / BEST, other, "val", device="cpu")
+    found = write_evaluation(tmp_path, trained / BEST, other, "val", outcome, loaded)
+    assert found["labels"]["others"] == "other-faces-label"
+    title = (tmp_path / "metrics.md").read_text().splitlines()[0]
+    assert title == "# st_vit on val of other labels, other-faces-label: 4 recordings of 1 subject"
 
 
 def test_folds_are_one_table_with_each_beside_it(folds, tmp_path):

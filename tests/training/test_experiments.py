@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from au3dmm.config import load_pipeline
-from au3dmm.errors import ConfigError
+from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
 from au3dmm.training.clips import Clips
 from au3dmm.training.experiments import read_experiment, run_experiment, training_params
@@ -118,6 +118,29 @@ def test_rows_measured_on_labels_that_have_changed_leave_the_table(tmp_path, cap
     assert f"row {one!r}, seed 0, was measured on labels that have changed since" in caplog.text
 
 
+def test_labels_and_values_that_have_changed_are_told_before_anything_is_trained(tmp_path):
+    params = small(next(path for path in SHIPPED if path.stem == "table2"))
+    one, other = (row.name for row in params.runs[:2])
+    how = {"reduced": True, "seeds": (0, 1), "options": CPU}
+    first, changed = (
+        write_training_run(tmp_path / name, people=3, n=12, metadata={**METADATA, "fingerprint": name}) for name in "ab"
+    )
+    run_experiment(params, lambda _: first, tmp_path / "out", rows=[other], **how)
+    events = []
+    with pytest.raises(
+        SchemaError, match=rf"^row '{other}', seed 0 \(and 1 more\): .*the labels, or who is in which"
+    ) as e:
+        run_experiment(params, lambda _: changed, tmp_path / "out", on_event=events.append, **how)
+    assert "train anew with --anew" in str(e.value)
+    assert not events, "the first row is new, and would be trained for nothing"
+    longer = params.model_copy(update={"reduced": {**TINY, "optimise": {**TINY["optimise"], "lr": 0.02}}})
+    with pytest.raises(ConfigError, match=rf"^row '{other}', seed 0 .*begun with optimise.lr = 0.01, now 0.02; keep"):
+        run_experiment(longer, lambda _: first, tmp_path / "out", on_event=events.append, **how)
+    run_experiment(params, lambda _: changed, tmp_path / "out", rows=[one], **how)
+    anew = {**how, "options": TrainOptions(device="cpu", anew=True)}
+    assert len(run_experiment(params, lambda _: changed, tmp_path / "out", **anew).results) == 4
+
+
 def test_a_run_may_begin_with_the_weights_of_another(run, tmp_path):
     one = {"name": "first", "model": "alpha_lstm", "values": {"options": {"hidden": 8}}}
     two = {"name": "second", "model": "alpha_lstm", "init": "first", "values": {"options": {"hidden": 8}}}
@@ -189,3 +212,15 @@ def test_shifted_labels_are_those_of_later_frames_and_missing_at_the_end(run, sh
     outside = np.ones(12, bool)
     outside[here] = False
     assert not late["known"].numpy()[outside].any()
+
+
+def test_shifted_codes_are_missing_outside_of_the_recording_too(tmp_path):
+    coded = write_training_run(tmp_path, people=2, n=12, coded=True)
+    labels = read_training_labels(coded, occurrence=True)
+    data = [DataParams(n_frames=12, shift=shift) for shift in (0, 3, -4)]
+    plain, late, early = (Clips(labels, [0], one, UNITS)[(0, 0)]["occurrence"].numpy() for one in data)
+    np.testing.assert_array_equal(late[:9], plain[3:])
+    np.testing.assert_array_equal(early[4:], plain[:8])
+    assert np.isfinite(plain[0]).any(), "it would be repeated"
+    assert np.isnan(late[9:]).all()
+    assert np.isnan(early[:4]).all()

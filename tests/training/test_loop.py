@@ -16,8 +16,13 @@ from au3dmm.errors import BusyError, ConfigError, FitError, SchemaError
 from au3dmm.io.atomic import folder_lock
 from au3dmm.models import MODELS
 from au3dmm.training.checkpoints import read_checkpoint, write_checkpoint
+from au3dmm.training.clips import collate
+from au3dmm.training.evaluating import evaluate
+from au3dmm.training.loop import LAST
+from au3dmm.training.losses import training_loss
 from au3dmm.training.optimisers import rate_factor
 from au3dmm.training.run import TrainOptions, train
+from au3dmm.training.setup import read_setup
 from au3dmm.training_config import OptimiseParams, load_training
 from training_run import METADATA, UNITS, Pooled, write_training_run
 
@@ -201,6 +206,22 @@ def test_when_memory_runs_out_the_batch_that_fits_is_named(run, tmp_path, most, 
         train(run, params("batch=8"), tmp_path / "m", CPU)
 
 
+@pytest.mark.parametrize(("most", "says"), [(3, r"does not fit .* 2 would: --batch 2$"), (0, "nor does one clip")])
+def test_memory_that_runs_out_in_an_evaluation_is_told_too(run, tmp_path, most, says):
+    train(run, params("max_steps=1"), tmp_path / "m", CPU)
+
+    def forward(self, x, padding=None):
+        if len(x) > most and not self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return Pooled.forward(self, x, padding)
+
+    MODELS["pooled"] = type("Large", (Pooled,), {"forward": forward})
+    with pytest.raises(FitError, match=says):
+        evaluate(tmp_path / "m" / LAST, run, "val", device="cpu", batch=8)
+    with pytest.raises(FitError, match=says.replace("--batch ", r"--set optimise\.batch=")):
+        train(run, params("batch=8", "max_steps=1"), tmp_path / "n", CPU)
+
+
 def test_another_error_is_no_lack_of_memory(run, tmp_path):
     def forward(self, x, padding=None):
         raise RuntimeError("shapes do not fit")
@@ -214,7 +235,7 @@ def test_a_training_is_not_overwritten_nor_gone_on_with_when_something_else_is_w
     out = tmp_path / "m"
     train(run, params("max_steps=2"), out, CPU)
     with pytest.raises(
-        ConfigError, match=r"has a training already; --resume goes on with it, --out DIR begins another"
+        ConfigError, match=r"has a training already; --resume goes on with it, --anew replaces it, --out"
     ):
         train(run, params(), out, CPU)
     with pytest.raises(ConfigError, match=r"last\.pt: begun with optimise\.lr = 0\.01, now 0\.02; keep it, train anew"):
@@ -243,6 +264,45 @@ def test_anew_goes_on_where_it_can_and_else_trains_what_is_wanted_now(run, tmp_p
     assert one == two
 
 
+def test_anew_without_resume_replaces_what_is_there(run, tmp_path, caplog):
+    replaced = replace(CPU, anew=True)
+    out = tmp_path / "m"
+    train(run, params("max_steps=4"), out, replaced)
+    assert not caplog.records
+    before = rows(out)
+    assert train(run, params("max_steps=2"), out, replaced).state == "ran"
+    assert "m: trained anew: what was there is replaced, as --anew says" in caplog.text
+    assert read_checkpoint(out / "last.pt")["progress"]["step"] == 2
+    assert rows(out) == [row for row in before if int(row["step"]) <= 2 and row["part"] == "train"] + rows(out)[-1:]
+
+
+def test_clips_without_coefficients_are_learnt_from_where_units_were_coded(tmp_path, caplog):
+    """By hand: 24 frames are three clips; every second frame is coded, and the fit failed in all of the first clip."""
+    lost = write_training_run(tmp_path / "run", people=3, n=24, lost=range(8), coded=True)
+    few = ("max_steps=2", "loss.alpha=0.5")
+    plain = train(lost, params(*few), tmp_path / "a", CPU)
+    assert plain.clips_train == 2 * 4 * 2
+    assert "train: 8 clips have no frame with a label and are left out" in caplog.text
+    caplog.clear()
+    coded = train(lost, params(*few, "loss.occurrence=1"), tmp_path / "b", CPU)
+    assert coded.clips_train == 2 * 4 * 3
+    assert not caplog.records
+    of_alpha = params("loss.occurrence=1", "options.hidden=8", "max_steps=1", model="alpha_lstm")
+    assert train(lost, of_alpha, tmp_path / "c", CPU).clips_train == 16, "it would have nothing to read"
+
+
+def test_where_coefficients_are_missing_they_teach_nothing(tmp_path):
+    lost = write_training_run(tmp_path / "run", people=2, n=8, lost=range(8), coded=True)
+    setup = read_setup(lost, params("loss.occurrence=1", "alpha_by_std=true"), cache=tmp_path)
+    batch = collate([setup.train[0, 0]])
+    assert not batch["known"].any()
+    with torch.inference_mode():
+        prediction = setup.make_model()(batch["pixels"].float(), batch["padding"])
+    losses = training_loss(prediction, batch, setup.loss)
+    assert float(losses["alpha"]) == 0
+    assert float(losses["occurrence"]) > 0
+
+
 def test_a_checkpoint_of_other_labels_is_refused(run, tmp_path):
     out = tmp_path / "m"
     train(run, params("max_steps=2"), out, CPU)
@@ -262,7 +322,7 @@ def test_a_checkpoint_of_other_labels_is_refused(run, tmp_path):
 def test_labels_that_have_changed_since_are_not_gone_on_with(run, tmp_path):
     train(run, params("max_steps=2"), tmp_path / "m", CPU)
     other = write_training_run(tmp_path / "other", people=3, n=12, metadata={**METADATA, "fingerprint": "f" * 64})
-    with pytest.raises(SchemaError, match=r"last\.pt: the labels have changed since it was written; train anew"):
+    with pytest.raises(SchemaError, match=r"last\.pt: the labels, or who is in which part, have changed since it was"):
         train(other, params("max_steps=4"), tmp_path / "m", ON)
 
 
@@ -284,10 +344,12 @@ def test_damaged_checkpoints_are_refused_in_one_line(run, tmp_path):
     out = tmp_path / "m"
     train(run, params("max_steps=2"), out, CPU)
     whole = (out / "last.pt").read_bytes()
-    for data in (whole[: len(whole) // 2], b"", b"no checkpoint at all", os.urandom(4096)):
+    for data in (whole[: len(whole) // 2], b"", b"no checkpoint at all", b"0.", b"\x80\x5d" + bytes(16), b"K\x01b."):
         (out / "last.pt").write_bytes(data)
         with pytest.raises(SchemaError, match=r"last\.pt: not a checkpoint, or cut short: [^\n]*$"):
             train(run, params(), out, ON)
+    with pytest.raises(SchemaError, match=r"m: a folder; expected a checkpoint, such as best\.pt or last\.pt in it$"):
+        read_checkpoint(out)
     torch.save({"state_dict": {}}, out / "last.pt")
     with pytest.raises(SchemaError, match=r"not a checkpoint of au3dmm train: no format_version, model, progress"):
         train(run, params(), out, ON)
@@ -342,7 +404,6 @@ def test_two_processes_learn_what_one_does(run, tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(run, tmp_path, monkeypatch):
     from au3dmm.training import loop
     from au3dmm.training.processes import Processes
-    from au3dmm.training.setup import read_setup
 
     setup = read_setup(run, params(), cache=tmp_path)
     with pytest.raises(ConfigError, match=r"optimise\.batch = 3 cannot be shared by 2 processes alike"):

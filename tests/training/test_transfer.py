@@ -12,7 +12,7 @@ from au3dmm.training.checkpoints import read_checkpoint, write_checkpoint
 from au3dmm.training.clips import class_place
 from au3dmm.training.experiments import run_experiment
 from au3dmm.training.run import TrainOptions, train
-from au3dmm.training.transfer import other_split, take_weights
+from au3dmm.training.transfer import take_weights
 from au3dmm.training_config import DataParams, ExperimentParams, load_training
 from training_run import METADATA, Pooled, write_training_run
 
@@ -276,11 +276,3 @@ def test_a_folder_of_a_run_is_no_other_run(units, tmp_path):
     beside = write_training_run(tmp_path, people=1, n=4, pipeline="label60", val=False)
     write_training_run(tmp_path, people=1, n=4, val=False)
     assert run_of(tmp_path / "derivatives/au3dmm/label", "label60") == beside
-
-
-def test_weights_of_another_fold_of_the_same_labels_are_warned_of(checkpoint):
-    content = read_checkpoint(checkpoint)
-    described = content["labels"]
-    assert other_split(content, described, None) is None
-    assert "learnt with data.fold = None, here 1: it may know people of this test" in other_split(content, described, 1)
-    assert other_split(content, {**described, "fingerprint": "other"}, 1) is None

@@ -13,7 +13,7 @@ from au3dmm.cli.output import aligned, counted, number, print_json, say
 from au3dmm.cli.progress import Mode, Reporter, logging_to, make_reporter
 from au3dmm.errors import ConfigError
 from au3dmm.evaluation import THRESHOLD
-from au3dmm.evaluation.tables import PERCENT, WORDS, absent_words
+from au3dmm.evaluation.tables import PERCENT, WORDS, absent_words, seen_words
 
 if TYPE_CHECKING:
     from au3dmm.io.run_folder import RunFolder
@@ -76,10 +76,10 @@ def evaluate(
     from au3dmm.io.runs import one_run
     from au3dmm.report.dataset_page import refresh_dataset_page
     from au3dmm.training.evaluating import evaluate_folds
-    from au3dmm.training.evaluation_files import write_evaluation, write_folds
+    from au3dmm.training.evaluation_files import evaluation_folder, write_evaluation, write_folds
 
     run = one_run(labels, pipeline)
-    folder = out or _beside(checkpoints) / "evaluation" / split
+    home = None if out is not None else _beside(checkpoints)
     reporter = make_reporter(progress)
     with reporter, logging_to(reporter, verbose):
         reporter({"event": "start", "stage": "evaluate"})
@@ -95,6 +95,9 @@ def evaluate(
                 {"event": "progress", "stage": "evaluate", "done": done, "total": total}
             ),
         )
+        models = [trained for _, trained in each]
+        folder = out if home is None else evaluation_folder(home, checkpoints, run, split, models)
+        assert folder is not None, "one of them is given"
         if len(each) > 1:
             how: dict[str, Any] = {"seed": seed, "threshold": threshold}
             found = write_folds(folder, checkpoints, run, split, outcome, each, **how)
@@ -105,7 +108,7 @@ def evaluate(
         _draw(folder, found)
         if len(each) == 1 and "mesh" in each[0][1].content["labels"]:
             found["meshes"] = _meshes(folder, checkpoints[0], run, split, device, reporter)
-        refresh_dataset_page(run, folder)
+        refresh_dataset_page(_showing(run, folder), folder)
     if as_json:
         print_json({"out": str(folder), **found})
     else:
@@ -129,6 +132,14 @@ def _beside(checkpoints: Sequence[Path]) -> Path:
             " where to write"
         )
     return folders[0] if len(folders) == 1 else folders[0].parent / "+".join(names)
+
+
+def _showing(run: RunFolder, folder: Path) -> RunFolder:
+    """Return the run whose page shows results: the one that they lie in, which need not be that of the labels."""
+    from au3dmm.io.run_folder import RunFolder
+
+    homes = [path for path in folder.resolve().parents if RunFolder(path).index.is_file()]
+    return RunFolder(homes[0]) if homes and homes[0] != run.path.resolve() else run
 
 
 def _meshes(
@@ -209,6 +220,8 @@ def summary(found: Mapping[str, Any], folder: Path) -> str:
     if units:
         rows = [(name, f"{100 * f1:.0f} %", f"always: {100 * base:.0f} %") for f1, base, name in units[:_NAMED]]
         text += f"\n\nlowest F1 of frames\n{aligned(rows)}"
+    if seen := seen_words(found):
+        text += f"\n\n{seen}"
     if absent := absent_words(found):
         text += f"\n\n{absent}"
     if found.get("meshes"):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), help="Default: training/<CONFIG or model> in the run's folder.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Wins over CONFIG: batch=8, data.every=2.")
 @click.option("--resume", is_flag=True, help="Go on with the training in OUT, if there is one.")
-@click.option("--anew", is_flag=True, help="With --resume: where labels or values are others by now, train anew.")
+@click.option("--anew", is_flag=True, help="Replace the training in OUT; with --resume, only if it cannot go on.")
 @click.option("--init", type=click.Path(path_type=Path), help="Checkpoint to take weights from, for fine-tuning.")
 @click.option("--trunk", type=click.Path(path_type=Path), help="Published weights of the convolutions (ResNet, I3D).")
 @click.option("--pipeline", help="Which run of the dataset, if it has several.")
@@ -69,6 +69,7 @@ def train(
     """  # noqa: D301
     from au3dmm.io.assets import shipped_trainings, training_file
     from au3dmm.io.runs import one_run
+    from au3dmm.report.dataset_page import refresh_dataset_page
     from au3dmm.training.run import TrainOptions
     from au3dmm.training.run import train as train_model
     from au3dmm.training_config import FORM, load_training
@@ -99,6 +100,8 @@ def train(
         except KeyboardInterrupt:
             reporter.message("warning", "stopped; give --resume, too, to go on from the last checkpoint")
             raise
+        if first and result.state == "ran":
+            refresh_dataset_page(run, out)  # older evaluations are marked
     if not first:
         return
     if as_json:

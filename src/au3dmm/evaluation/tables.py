@@ -148,6 +148,47 @@ def _csv(rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def counted(n: int, thing: str) -> str:
+    """Write how many things there are.
+
+    Examples
+    --------
+    >>> counted(1, "subject"), counted(2, "subject")
+    ('1 subject', '2 subjects')
+    """
+    return f"{n} {thing}" + ("" if n == 1 else "s")
+
+
+def unlabelled_words(n: int, thing: str) -> str:
+    """Say that some things without labels do not count.
+
+    Examples
+    --------
+    >>> unlabelled_words(1, "clip"), unlabelled_words(2, "clip")
+    ('1 clip has no frame with a label and is left out', '2 clips have no frame with a label and are left out')
+    """
+    verb, rest = ("has", "is") if n == 1 else ("have", "are")
+    return f"{counted(n, thing)} {verb} no frame with a label and {rest} left out"
+
+
+def seen_words(summary: Mapping[str, Any]) -> str:
+    """Say how many of the people measured on a model has learnt from; empty if from none, or that is not known.
+
+    Examples
+    --------
+    >>> seen_words({"split": "test", "n_subjects": 5, "n_subjects_seen": 2})
+    'the model has learnt from 2 of these 5 people: numbers are too good for people it does not know'
+    >>> seen_words({"split": "train", "n_subjects": 5, "n_subjects_seen": 5})
+    ''
+    """
+    n, people = summary.get("n_subjects_seen"), summary["n_subjects"]
+    if not isinstance(n, int) or n < 1 or summary.get("split") == "train":
+        return ""
+    whom = f"{n} of these {people} people" if n < people else f"all of these {n} people"
+    whom = "this person" if people == 1 else whom
+    return f"the model has learnt from {whom}: numbers are too good for people it does not know"
+
+
 def absent_words(summary: Mapping[str, Any]) -> str:
     """Say which units are not in the averages, and why; empty if all are.
 

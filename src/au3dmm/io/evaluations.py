@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from au3dmm.errors import os_reason
+from au3dmm.errors import SchemaError, os_reason
+from au3dmm.io.hashing import sha256_file
 from au3dmm.io.run_folder import RunFolder
+from au3dmm.io.sessions_index import read_index
 
 METRICS, PAGE, PICTURE = "metrics.json", "metrics.md", "confusion.png"
 RESULTS, TABLE = "results.json", "table.md"
+CHECKPOINTS = ("best.pt", "last.pt")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Evaluated:
         Those of ``metrics.md`` and ``confusion.png`` that are there.
     problem : str
         What is missing or damaged, in one line; empty if nothing is.
+    outdated : bool
+        Whether none of the model's checkpoints is the one that was evaluated: it was trained on, or anew.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Evaluated:
     metrics: Mapping[str, Any]
     files: tuple[str, ...]
     problem: str = ""
+    outdated: bool = False
 
     def number(self, key: str) -> tuple[float, float | None, float | None] | None:
         """Return one of the ``overall`` numbers with the ends of its interval; None where there is none."""
@@ -71,12 +77,15 @@ class ExperimentTable:
         ``table.md``; empty if there is none.
     problem : str
         What is missing or damaged, in one line; empty if nothing is.
+    outdated : tuple of str
+        Its rows that were measured on labels that are those of no run of the dataset any more.
     """
 
     name: str
     place: str
     text: str
     problem: str = ""
+    outdated: tuple[str, ...] = ()
 
 
 def evaluations_in(run: RunFolder) -> list[Evaluated]:
@@ -96,7 +105,9 @@ def evaluations_in(run: RunFolder) -> list[Evaluated]:
 
 def experiments_in(run: RunFolder) -> list[ExperimentTable]:
     """Return the tables below ``experiments/``, by name."""
-    return [_experiment(run, folder) for folder in _folders(run.experiments)]
+    folders = _folders(run.experiments)
+    there = _fingerprints(run) if folders else set()
+    return [_experiment(run, folder, there) for folder in folders]
 
 
 def _folders(parent: Path) -> list[Path]:
@@ -113,13 +124,59 @@ def _evaluated(run: RunFolder, name: str, folder: Path) -> Evaluated:
     files = tuple(file for file in (PAGE, PICTURE) if (folder / file).is_file())
     if not problem and PAGE not in files:
         problem = f"{PAGE} is missing; evaluate again"
-    return Evaluated(name, folder.name, folder.relative_to(run.path).as_posix(), metrics, files, problem)
+    place = folder.relative_to(run.path).as_posix()
+    return Evaluated(name, folder.name, place, metrics, files, problem, _outdated(run, name, metrics))
 
 
-def _experiment(run: RunFolder, folder: Path) -> ExperimentTable:
+def _outdated(run: RunFolder, name: str, metrics: Mapping[str, Any]) -> bool:
+    """Say whether a model's checkpoints, or those of one of the models put together, are others than those evaluated.
+
+    Several models stand in folders of their own, whose names make up the one of what was put together.
+    """
+    folds = metrics.get("folds")
+    evaluated = [metrics] if not isinstance(folds, list) else folds
+    names = [name] if not isinstance(folds, list) else name.split("+")
+    if len(names) != len(evaluated):
+        return False
+    for one, model in zip(evaluated, names, strict=True):
+        said = one.get("checkpoint_sha256") if isinstance(one, dict) else None
+        there = [path for path in (run.training / model / file for file in CHECKPOINTS) if path.is_file()]
+        try:
+            if said is not None and there and said not in map(sha256_file, there):
+                return True
+        except OSError:  # who cannot read it cannot tell
+            continue
+    return False
+
+
+def _fingerprints(run: RunFolder) -> set[object]:
+    """Return which labels there are now: of this run, and of others beside it that rows may have learnt from."""
+    found = set()
+    for one in (run, *map(RunFolder, _folders(run.path.resolve().parent))):
+        try:
+            found.add(read_index(one.index)[1].get("fingerprint"))
+        except SchemaError:
+            continue
+    return found
+
+
+def _outdated_rows(folder: Path, there: set[object]) -> tuple[str, ...]:
+    """Return the rows of a table that were measured on other labels; nothing is known of another dataset's."""
+    results: Sequence[Any] = _json(folder / RESULTS)[0].get("results") or ()
+    rows = [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+    old = [
+        f"{one.get('name')}, seed {one.get('seed')}"
+        for one in rows
+        if one.get("labels_fingerprint") not in (None, *there) and one.get("dataset") is None
+    ]
+    return () if there <= {None} else tuple(old)
+
+
+def _experiment(run: RunFolder, folder: Path, there: set[object]) -> ExperimentTable:
     place = folder.relative_to(run.path).as_posix()
     try:
-        return ExperimentTable(folder.name, place, (folder / TABLE).read_text("utf-8"))
+        text = (folder / TABLE).read_text("utf-8")
+        return ExperimentTable(folder.name, place, text, outdated=_outdated_rows(folder, there))
     except FileNotFoundError:
         return ExperimentTable(folder.name, place, "", f"no {TABLE} yet; the same au3dmm experiment goes on")
     except (OSError, UnicodeDecodeError) as err:

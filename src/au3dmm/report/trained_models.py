@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from au3dmm.io.evaluations import PAGE, TABLE, Evaluated, ExperimentTable
 
+_NAMED = 3
 # key, heading, whether in %, and the number that needs no model with its words
 _COLUMNS: tuple[tuple[str, str, bool, str, str], ...] = (
     ("top1", "accuracy, %", True, "chance", "most frequent class"),
@@ -43,18 +44,25 @@ def trained_models(
 def _row(row: Evaluated, columns: Sequence[tuple[str, str, bool, str, str]], fingerprint: object) -> dict[str, Any]:
     labels = row.metrics.get("labels")
     said = labels.get("fingerprint") if isinstance(labels, Mapping) else None
+    others = labels.get("others") if isinstance(labels, Mapping) else None
     problem = row.problem
-    if not problem and said is not None and fingerprint is not None and said != fingerprint:
+    if not problem and row.outdated:
+        problem = "of an earlier state of the model; evaluate again"
+    if not problem and others is None and said is not None and fingerprint is not None and said != fingerprint:
         problem = "of labels that have changed since; evaluate again"
     learnt = labels.get("trained_fingerprint") if isinstance(labels, Mapping) else None
-    if not problem and row.part != "train" and learnt is not None and learnt != said:
+    part, seen, asked = str(row.metrics.get("split") or row.part), row.plain("n_subjects_seen"), row.plain("n_subjects")
+    if not problem and part != "train" and seen and asked:
+        problem = f"has learnt from {seen:.0f} of these {asked:.0f} people: numbers are too good; train anew"
+    if not problem and part != "train" and seen is None and learnt is not None and learnt != said:
         problem = "trained on other labels, or on another split of them: it may know these people; train anew"
     folds = row.metrics.get("folds")
     n, people = row.plain("n_videos"), row.plain("n_subjects")
     return {
         "name": row.name,
         "model": str(row.metrics.get("model") or ""),
-        "part": row.part + (f", {len(folds)} models" if isinstance(folds, list) else ""),
+        "part": (row.part if others is None else f"{part} of {others}")
+        + (f", {len(folds)} models" if isinstance(folds, list) else ""),
         "n": "" if n is None or people is None else f"{n:.0f} ({people:.0f})",
         "cells": [_cell(row, *one) for one in columns],
         "links": [
@@ -103,7 +111,15 @@ def _parsed(one: ExperimentTable) -> dict[str, Any]:
             else:
                 blocks.append({"head": [], "rows": [], "text": " ".join(group)})
         lines = []
-    return {"title": title or one.name, "blocks": blocks, "problem": one.problem}
+    return {"title": title or one.name, "blocks": blocks, "problem": one.problem, "outdated": _outdated(one)}
+
+
+def _outdated(one: ExperimentTable) -> str:
+    if not one.outdated:
+        return ""
+    some, more = "; ".join(one.outdated[:_NAMED]), len(one.outdated) - _NAMED
+    some += f"; and {more} more" if more > 0 else ""
+    return f"{one.name}: of labels that have changed since: {some}; make the experiment again, with --anew"
 
 
 def _grouped(lines: Sequence[str]) -> list[list[str]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+import struct
 import sys
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,11 @@ from au3dmm.training_config import TrainParams
 
 FORMAT_VERSION = 1
 _MAY_CHANGE = {("optimise", "epochs"), ("optimise", "max_steps"), ("optimise", "patience")}
+# arbitrary bytes are instructions to torch's own unpickler, whose stack may be empty when it wants something from it
+_UNREADABLE = (
+    *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    *(ArithmeticError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error),
+)
 _KEYS = ("format_version", "model", "state_dict", "progress", "config", "labels")
 
 
@@ -45,14 +52,23 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint, on the CPU, without executing anything in it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mapped : bool
+        Whether weights stay on the disk until they are used: for who wants to know what it says of itself.
 
     Raises
     ------
     SchemaError
         If it is missing, damaged, of something else, or of a newer version.
     """
+    if path.is_dir():
+        raise SchemaError(f"{path}: a folder; expected a checkpoint, such as best.pt or last.pt in it")
     try:
         path.open("rb").close()
     except FileNotFoundError as err:
@@ -60,9 +76,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as err:
         raise SchemaError(f"{path}: cannot be read: {os_reason(err)}") from err
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as err:
-        raise SchemaError(f"{path}: not a checkpoint, or cut short: {_first_line(err)}") from err
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles of another protocol, which other bytes may look like
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except _UNREADABLE as err:
+        raise SchemaError(
+            f"{path}: not a checkpoint, or cut short: {_first_line(err)}; expected best.pt or last.pt"
+        ) from err
     missing = [key for key in _KEYS if not isinstance(content, dict) or key not in content]
     if missing:
         raise SchemaError(f"{path}: not a checkpoint of au3dmm train: no {', '.join(missing)} in it")
@@ -113,7 +133,10 @@ def check_same(path: Path, content: Mapping[str, Any], model: Mapping[str, Any],
     """
     found = content["model"]
     if found["name"] != model["name"]:
-        raise SchemaError(f"{path}: checkpoint of {found['name']}, expected one of {model['name']}")
+        raise SchemaError(
+            f"{path}: checkpoint of {found['name']}, expected one of {model['name']}; train that model, or begin"
+            " another with --out DIR"
+        )
     check_labels(path, content, labels)
     if content["labels"].get("classes") != labels.get("classes"):
         old, new = content["labels"].get("classes") or [], labels.get("classes") or []
@@ -135,12 +158,20 @@ def check_labels(path: Path, content: Mapping[str, Any], labels: Mapping[str, An
     SchemaError
         Naming the first difference.
     """
-    words = {"k_au": "coefficients", "basis": "basis", "detector": "detector", "landmark_scheme": "landmarks"}
+    words = {
+        "k_au": "{} coefficients",
+        "basis": "basis {}",
+        "detector": "detector {}",
+        "landmark_scheme": "landmarks {}",
+    }
     for key, word in words.items():
-        if content["labels"].get(key) != labels.get(key):
-            old, new = content["labels"].get(key), labels.get(key)
+        old, new = content["labels"].get(key), labels.get(key)
+        if old != new:
+            if key == "basis":
+                old, new = (str(one)[: len("sha256:") + 12] for one in (old, new))
             raise SchemaError(
-                f"{path}: trained on labels with {word} {old}; these have {new}; it cannot be used with them"
+                f"{path}: trained on labels with {word.format(old)}; these have {new}; it cannot be used with them:"
+                " label these recordings alike, or train on these labels"
             )
 
 
@@ -169,9 +200,36 @@ def check_goes_on(
         Naming the first difference.
     """
     check_same(path, content, model, labels)
-    if content["labels"].get("fingerprint") != labels["fingerprint"]:
+    check_unchanged(path, content, labels["fingerprint"], params)
+    begun = content.get("init", init)  # older checkpoints do not say
+    if init is not None and begun != init:
+        raise ConfigError(
+            f"{path}: begun with {'other' if begun else 'new'} weights, not with those of --init; begin another with"
+            " --out DIR, or replace it with --anew"
+        )
+
+
+def check_unchanged(path: Path, content: Mapping[str, Any], fingerprint: object, params: TrainParams) -> None:
+    """Refuse labels that have changed since a checkpoint was written, and other values; how long to train may differ.
+
+    Parameters
+    ----------
+    path, content : Path, mapping
+        The checkpoint.
+    fingerprint : str or None
+        Of the labels as they are now.
+    params : TrainParams
+        The values that are wanted.
+
+    Raises
+    ------
+    SchemaError, ConfigError
+        Naming the first difference.
+    """
+    if content["labels"].get("fingerprint") != fingerprint:
         raise SchemaError(
-            f"{path}: the labels have changed since it was written; train anew: --resume --anew, or --out DIR"
+            f"{path}: the labels, or who is in which part, have changed since it was written; train anew with --anew,"
+            " or begin another with --out DIR"
         )
     said = content["config"]
     with contextlib.suppress(ValueError):  # values that are newer than the checkpoint have their defaults
@@ -185,15 +243,9 @@ def check_goes_on(
                 name = f"{section}.{key}".rstrip(".")
                 found, wanted = (old or {}).get(key), values.get(key)
                 raise ConfigError(
-                    f"{path}: begun with {name} = {found}, now {wanted}; keep it, train anew (--resume --anew), or"
-                    " begin another with --out"
+                    f"{path}: begun with {name} = {found}, now {wanted}; keep it, train anew with --anew, or begin"
+                    " another with --out DIR"
                 )
-    begun = content.get("init", init)  # older checkpoints do not say
-    if init is not None and begun != init:
-        raise ConfigError(
-            f"{path}: begun with {'other' if begun else 'new'} weights, not with those of --init; begin another with"
-            " --out DIR"
-        )
 
 
 def _some(names: Any) -> str:

@@ -166,7 +166,8 @@ class Clips(Dataset[Item]):
     places : list of (int, int, int)
         Of each clip: its recording, first frame, and number of frames.
     unlabelled : list of (str, int)
-        Clips that were left out, because no frame of theirs has a label.
+        Clips that were left out, because no frame of theirs has a label: neither coefficients nor, which is enough for
+        models of frames, coded action units.
     """
 
     def __init__(
@@ -186,16 +187,22 @@ class Clips(Dataset[Item]):
         self.labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
         self._augment, self._seed, self._mirror = augment, seed, mirror
         self._class = [class_place(classes, s, data) for s in labels.sessions]
+        frames = sources is not None  # who reads coefficients has nothing to read where there are none
         self.places: list[tuple[int, int, int]] = []
         self.unlabelled: list[tuple[str, int]] = []
         for i in sessions:
             session = labels.sessions[i]
             for first, count in cut_into_clips(session.n, data):
                 rows, there = self._label_rows(session, first, count)
-                if whole or (labels.valid[rows] & there).any():
+                if whole or (labels.valid[rows] & there).any() or (frames and self._coded(rows, there)):
                     self.places.append((i, first, count))
                 else:
                     self.unlabelled.append((session.session_id, first))
+
+    def _coded(self, rows: slice | NDArray[np.int64], there: Any) -> bool:
+        """Say whether people coded an action unit in any of these rows, as there or not."""
+        coded = np.isfinite(self.labels.occurrence[rows]).any(axis=1)
+        return bool((coded & there).any())
 
     def __len__(self) -> int:
         return len(self.places)
@@ -257,6 +264,7 @@ class Clips(Dataset[Item]):
             assert self._mirror is not None, "who flips has a mirror"
             alpha, std = alpha @ self._mirror.alpha, np.sqrt(std**2 @ self._mirror.alpha**2)
             said = said[:, self._mirror.occurrence]
+        said = np.where(np.expand_dims(there, -1), said, np.float32(np.nan))
         return {
             "alpha": self._padded(alpha, 0.0),
             "alpha_std": self._padded(std, 0.0),

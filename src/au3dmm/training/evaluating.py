@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from au3dmm.evaluation.occurrence import Occurrence, as_codes
 from au3dmm.evaluation.pooling import pool
 from au3dmm.evaluation.regression import AlphaSums, stack_sums, sum_frames
 from au3dmm.evaluation.summary import Outcome
+from au3dmm.evaluation.tables import unlabelled_words
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.models import Network, Prediction
 from au3dmm.training.checkpoints import model_of, read_checkpoint
-from au3dmm.training.clips import Clips, Part, class_place
+from au3dmm.training.clips import Clips, Item, Part, class_place
+from au3dmm.training.learnt import Seen, seen_of
 from au3dmm.training.loading import make_loader, to_device, told_plainly
+from au3dmm.training.memory import fitting_batch, is_out_of_memory, too_large
 from au3dmm.training.order import Batches
 from au3dmm.training.processes import started_processes
 from au3dmm.training.setup import read_part
@@ -45,12 +48,15 @@ class Trained:
         What it tells apart.
     content : mapping
         All of the checkpoint.
+    seen : Seen or None
+        Which of the people it was asked about it has learnt from; None before it was asked.
     """
 
     model: Network
     params: TrainParams
     classes: tuple[str, ...]
     content: Mapping[str, Any]
+    seen: Seen | None = None
 
 
 def read_trained(path: Path) -> Trained:
@@ -89,8 +95,8 @@ def evaluate(
     log probabilities; coefficients, and probabilities of action units, of a frame that several clips show are averaged.
     Of frames that have no label the class counts all the same, and so does what coders said of them; models of
     coefficients cannot say anything of a recording without any, and a warning says how many those are. Another warning
-    is given if the labels, or who is in which part, have changed since the model was trained: it may know who it is
-    asked about.
+    says how many of the people asked about the model has learnt from, and is given if that cannot be told and the
+    labels, or who is in which part, have changed since it was trained.
 
     Parameters
     ----------
@@ -117,21 +123,36 @@ def evaluate(
         If the part is empty, or the labels are not those that the model was trained for.
     SchemaError
         If a file is missing or damaged.
+    FitError
+        If memory runs out.
     """
     trained = read_trained(checkpoint)
     cache = cache or rgb_cache(run, checkpoint.parent)
     clips, scaling = read_part(run, checkpoint, trained.content, part, cache=cache, dataset=dataset)
     if not len(clips):
         raise ConfigError(f"{run.path}: no clip in {part} has a frame with a label; look at report.html for why")
+    people = {clips.labels.sessions[place[0]].subject_id for place in clips.places}
+    trained = replace(trained, seen=seen_of(trained.content, clips.labels, people))
     _warn(checkpoint, run, part, trained, clips)
     size = batch or trained.params.optimise.batch
     heard, done = _Heard(trained, clips), 0
     with started_processes(device) as processes, torch.inference_mode():
         trained.model.to(processes.device)
         order = Batches(len(clips), size, seed=0, shuffle=False)
-        for some in told_plainly(make_loader(clips, order, workers)):
+
+        def said(some: Item) -> Prediction:
             moved = to_device(some, processes.device, scaling)
-            heard.take(some, trained.model(moved["x"], moved["padding"]))
+            prediction: Prediction = trained.model(moved["x"], moved["padding"])
+            return prediction
+
+        for some in told_plainly(make_loader(clips, order, workers)):
+            try:
+                heard.take(some, said(some))
+            except (RuntimeError, MemoryError) as err:
+                if not is_out_of_memory(err):
+                    raise
+                err.__traceback__ = None  # it holds the tensors that did not fit
+                raise too_large(size, fitting_batch(some, said), processes.device, "--batch ") from None
             done += len(some["clip"])
             if progress is not None:
                 progress(done, len(clips))
@@ -180,7 +201,13 @@ def same_labels(trained: Trained, clips: Clips) -> bool:
 
 
 def _warn(checkpoint: Path, run: RunFolder, part: Part, trained: Trained, clips: Clips) -> None:
-    if part != "train" and not same_labels(trained, clips):
+    seen = trained.seen
+    if part != "train" and seen is not None and seen.subjects:
+        log.warning(
+            "%s: has learnt from %d of the %d people in %s of %s: numbers are too good for people it does not know",
+            *(checkpoint, len(seen.subjects), seen.asked, part, run.path),
+        )
+    elif part != "train" and (seen is None or not seen.whole) and not same_labels(trained, clips):
         log.warning(
             "%s: trained on other labels than those in %s now, or on another split of them: it may have learnt from"
             " recordings that are in %s now, and numbers then are too good",
@@ -189,9 +216,7 @@ def _warn(checkpoint: Path, run: RunFolder, part: Part, trained: Trained, clips:
     asked = {clips.session_of(i) for i in range(len(clips))}
     left_out = sorted({name for name, _ in clips.unlabelled} - asked)
     if left_out:
-        log.warning(
-            "%d recordings have no frame with a label and are left out, the first: %s", len(left_out), left_out[0]
-        )
+        log.warning("%s, the first: %s", unlabelled_words(len(left_out), "recording"), left_out[0])
 
 
 class _Frames:

@@ -19,15 +19,19 @@ from au3dmm.evaluation.tables import (
     classes_markdown,
     confusion_csv,
     confusion_markdown,
+    counted,
     overall_markdown,
+    seen_words,
     units_csv,
     units_markdown,
 )
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.hashing import sha256_file
-from au3dmm.io.run_folder import RunFolder
+from au3dmm.io.recording_marks import recording_mark
+from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.sessions_index import read_index
 from au3dmm.training.evaluating import Trained
+from au3dmm.training_config import folder_name
 
 _GROUPED = tuple(unit for units in GROUPS.values() for unit in units)
 
@@ -65,10 +69,11 @@ def write_evaluation(
         "split": part,
         "steps": trained.content["progress"]["step"],
         "seed": trained.params.seed,
-        "labels": _labels(run, trained),
+        "labels": _labels(run, [checkpoint], [trained]),
+        "n_subjects_seen": _count(trained),
         **summary,
     }
-    _write(folder, found, outcome, _page(found["model"], part, summary))
+    _write(folder, found, outcome, _page(found["model"], found))
     return found
 
 
@@ -115,6 +120,7 @@ def write_folds(
                 "fold": trained.params.data.fold,
                 "steps": trained.content["progress"]["step"],
                 "seed": trained.params.seed,
+                "n_subjects_seen": _count(trained),
                 **{key: alone[key] for key in _OF_FOLD if key in alone},
                 "overall": {key: {**x, "low": None, "high": None} for key, x in alone["overall"].items()},
             }
@@ -123,7 +129,8 @@ def write_folds(
         "model": " + ".join(sorted({trained.content["model"]["name"] for _, trained in each})),
         "split": part,
         "steps": sum(one["steps"] for one in folds),
-        "labels": _labels(run, next((one for one in models if _strange(run, one)), models[0])),
+        "labels": _labels(run, checkpoints, models),
+        "n_subjects_seen": _sum([_count(one) for one in models]),
         "folds": folds,
         "mean_over_folds": {key: _mean([one["overall"][key]["value"] for one in folds]) for key in summary["overall"]},
         **summary,
@@ -136,7 +143,7 @@ def write_folds(
     means = {key: {"value": x, "low": None} for key, x in found["mean_over_folds"].items()}
     columns["mean of these"] = {"n_videos": None, "n_subjects": None, "overall": means}
     text = f"\n## Folds\n\nEach model on the people that were kept from it.\n\n{overall_markdown(columns)}"
-    _write(folder, found, outcome, _page(f"{found['model']}, {len(folds)} models", part, summary) + text)
+    _write(folder, found, outcome, _page(f"{found['model']}, {counted(len(folds), 'model')}", found) + text)
     return found
 
 
@@ -156,16 +163,65 @@ def _summary(
         raise ConfigError(f"{run.path}: {part}: {err}") from err
 
 
-def _labels(run: RunFolder, trained: Trained) -> dict[str, Any]:
-    """Return what the model was trained for, and which labels it was measured on."""
-    said = {key: trained.content["labels"].get(key) for key in ("basis", "detector", "representation")}
-    learnt = trained.content["labels"].get("fingerprint")
-    return said | {"fingerprint": read_index(run.index)[1].get("fingerprint"), "trained_fingerprint": learnt}
+def evaluation_folder(
+    home: Path, checkpoints: Sequence[Path], run: RunFolder, part: str, models: Sequence[Trained]
+) -> Path:
+    """Return where results go: ``evaluation/<split>``, on other labels than the models' own ``<split>_on_<labels>``.
+
+    Parameters
+    ----------
+    home : Path
+        The models' folder.
+    checkpoints, run, part, models
+        As given to `write_folds`.
+    """
+    other = _other_labels(run, checkpoints, models)
+    return home / "evaluation" / (part if other is None else f"{part}_on_{other}")
 
 
-def _strange(run: RunFolder, trained: Trained) -> bool:
-    said = _labels(run, trained)
-    return bool(said["trained_fingerprint"] != said["fingerprint"])
+def _other_labels(run: RunFolder, checkpoints: Sequence[Path], models: Sequence[Trained]) -> str | None:
+    """Return the name of labels that are not the models' own; None if they are, whatever has changed in them since."""
+    now = read_index(run.index)[1].get("fingerprint")
+    if all(_own(run, now, path, one.content) for path, one in zip(checkpoints, models, strict=True)):
+        return None
+    folder = run.path.resolve()
+    inside = folder.parent.parts[-2:] == DERIVATIVES.parts
+    return folder_name(f"{folder.parents[2].name} {folder.name}" if inside else folder.name)
+
+
+def _own(run: RunFolder, now: object, checkpoint: Path, content: Mapping[str, Any]) -> bool:
+    if content["labels"].get("fingerprint") == now:
+        return True
+    homes = [path for path in checkpoint.resolve().parents if RunFolder(path).index.is_file()]
+    if homes:
+        return homes[0] == run.path.resolve()
+    learnt = content.get("learnt")  # of a model in no run's folder, older ones do not say
+    if learnt is None:
+        return True
+    marks = {recording_mark(run.session(row.session_id)) for row in read_index(run.index)[0]}
+    return bool(learnt["run"] == run.path.name and not marks.isdisjoint(learnt["recordings"]))
+
+
+def _labels(run: RunFolder, checkpoints: Sequence[Path], models: Sequence[Trained]) -> dict[str, Any]:
+    """Return what models were trained for, and which labels they were measured on; of the first whose differ."""
+    now = read_index(run.index)[1].get("fingerprint")
+    learnt = [one.content["labels"] for one in models]
+    said = next((labels for labels in learnt if labels.get("fingerprint") != now), learnt[0])
+    return {
+        **{key: said.get(key) for key in ("basis", "detector", "representation")},
+        "fingerprint": now,
+        "trained_fingerprint": said.get("fingerprint"),
+        "others": _other_labels(run, checkpoints, models),
+    }
+
+
+def _count(trained: Trained) -> int | None:
+    return None if trained.seen is None else trained.seen.count
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    there = [n for n in counts if n is not None]
+    return sum(there) if len(there) == len(counts) or any(there) else None
 
 
 def _write(folder: Path, found: dict[str, Any], outcome: Outcome, page: str) -> None:
@@ -218,20 +274,22 @@ def grouped_order(summary: Mapping[str, Any]) -> tuple[list[list[int]], list[str
     return [[table[i][j] for j in order] for i in order], [names[i] for i in order]
 
 
-def _page(name: str, part: str, summary: dict[str, Any]) -> str:
-    videos = f"{summary['n_videos']} recordings of {summary['n_subjects']} subjects"
+def _page(name: str, summary: dict[str, Any]) -> str:
+    videos = f"{counted(summary['n_videos'], 'recording')} of {counted(summary['n_subjects'], 'subject')}"
     if summary.get("n_classified", summary["n_videos"]) != summary["n_videos"]:
         videos += f", {summary['n_classified']} with a class"
-    text = (
-        f"# {name} on {part}: {videos}\n\n95 % intervals over resampled subjects in brackets; none for one subject.\n\n"
-    )
+    where = summary["split"] + (f" of other labels, {other}" if (other := summary["labels"]["others"]) else "")
+    text = f"# {name} on {where}: {videos}\n\n"
+    text += "95 % intervals over resampled subjects in brackets; none for one subject.\n\n"
+    if seen := seen_words(summary):
+        text += f"**{seen[0].upper()}{seen[1:]}.**\n\n"
     text += overall_markdown({name: summary})
     if "classes" in summary:
         text += f"\n## Classes\n\n{classes_markdown(summary)}"
         text += f"\n## Parts of the face\n\n% of each row.\n\n{confusion_markdown(summary['groups'])}"
     if "units" in summary:
-        people = summary["n_subjects_coded"]
-        frames = f"{summary['n_frames_coded']} coded frames of {people} subject{'' if people == 1 else 's'}"
+        people = counted(summary["n_subjects_coded"], "subject")
+        frames = f"{counted(summary['n_frames_coded'], 'coded frame')} of {people}"
         said = f"a unit counts as said from a probability of {summary['threshold']:g} on"
         text += f"\n## Action units, frame by frame\n\n{frames}; {said}.\n\n{units_markdown(summary)}"
     return text

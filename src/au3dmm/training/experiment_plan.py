@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import read_index
 from au3dmm.io.training_labels import read_emotions
 from au3dmm.models import make_model
-from au3dmm.training.checkpoints import read_checkpoint
+from au3dmm.training.checkpoints import check_unchanged, read_checkpoint
+from au3dmm.training.loop import LAST
 from au3dmm.training.transfer import check_transfer
-from au3dmm.training_config import ExperimentParams, RunParams, TrainParams, merged
+from au3dmm.training_config import ExperimentParams, RunParams, TrainParams, folder_name, merged
 
 
 def training_params(params: ExperimentParams, run: RunParams, seed: int, reduced: bool) -> TrainParams:
@@ -109,6 +110,48 @@ def of_seed(init: Path, seed: int) -> Path:
     'a/seed2/best.pt'
     """
     return Path(str(init).replace("{seed}", str(seed)))
+
+
+def training_folder(out: Path, name: str, seed: int) -> Path:
+    """Return where a row is trained with a seed."""
+    return out / folder_name(name) / f"seed{seed}"
+
+
+def check_trained(
+    params: ExperimentParams, where: Mapping[str, RunFolder], out: Path, seeds: Sequence[int], reduced: bool
+) -> None:
+    """Refuse to go on where a row was trained on labels, or with values, that have changed since.
+
+    Parameters
+    ----------
+    params, seeds, reduced
+        As in `plan_runs`.
+    where : mapping
+        Rows that are wanted, and their labels.
+    out : Path
+        The experiment's folder.
+
+    Raises
+    ------
+    ConfigError, SchemaError
+        Naming the first, and how many more there are.
+    """
+    now = {name: read_index(labels.index)[1].get("fingerprint") for name, labels in where.items()}
+    strange: list[tuple[str, ConfigError | SchemaError]] = []
+    for run in (run for run in params.runs if run.name in where):
+        for seed in seeds:
+            last = training_folder(out, run.name, seed) / LAST
+            if last.is_file():
+                try:
+                    values = training_params(params, run, seed, reduced)
+                    check_unchanged(last, read_checkpoint(last, mapped=True), now[run.name], values)
+                except (ConfigError, SchemaError) as err:
+                    strange.append((f"row {run.name!r}, seed {seed}", err))
+    if strange:
+        name, first = strange[0]
+        more = f" (and {len(strange) - 1} more)" if len(strange) > 1 else ""
+        kind = SchemaError if isinstance(first, SchemaError) else ConfigError
+        raise kind(f"{name}{more}: {first}") from first
 
 
 def _wanted(params: ExperimentParams, rows: Sequence[str], init: Path | None) -> set[str]:

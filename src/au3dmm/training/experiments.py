@@ -12,16 +12,16 @@ from typing import Any
 
 from au3dmm.config import read_toml, validate_toml
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.evaluation.tables import markdown
+from au3dmm.evaluation.tables import counted, markdown, seen_words
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import read_index
 from au3dmm.training.evaluating import evaluate, rgb_cache
 from au3dmm.training.evaluation_files import write_evaluation
-from au3dmm.training.experiment_plan import of_seed, plan_runs, training_params
+from au3dmm.training.experiment_plan import check_trained, of_seed, plan_runs, training_folder, training_params
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
-from au3dmm.training_config import ExperimentParams, RunParams, folder_name
+from au3dmm.training_config import ExperimentParams, RunParams
 
 log = logging.getLogger(__name__)
 Event = Callable[[Mapping[str, Any]], None]
@@ -35,7 +35,7 @@ _WORDS = {
     "alpha_explained": "alpha explained",
     "f1": "F1 of frames, %",
 }
-_KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "chance", "overall")
+_KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "n_subjects_seen", "chance", "overall")
 _NAMED = 3
 _PERCENT = ("top1", "top3", "top5", "macro_f1", "f1")
 
@@ -90,7 +90,8 @@ def run_experiment(
 ) -> ExperimentResult:
     """Train and evaluate runs with all seeds, and put a table together; what is there already is kept.
 
-    Before anything is trained, labels and weights of all of them are looked for. Without `rows`, those for whose
+    Before anything is trained, labels and weights of all of them are looked for, and what was trained on labels or with
+    values that have changed since is refused, unless it is to be trained anew. Without `rows`, those for whose
     classes no recording has a name are left out, which a warning and the table say.
 
     Parameters
@@ -118,12 +119,14 @@ def run_experiment(
     ConfigError
         If a row, a run of the dataset or a class is not there, or `init` is given and no run begins with weights.
     SchemaError
-        If labels, or the weights to begin with, are missing or do not fit.
+        If labels, or the weights to begin with, are missing or do not fit, or labels have changed since.
     """
     options = options or TrainOptions()
     tell = on_event or (lambda _: None)
     given = tuple(seeds) or params.seeds
     where, left_out = plan_runs(params, runs, rows, given, options.init, reduced)
+    if not options.anew:
+        check_trained(params, where, out, given, reduced)
     for name, why in left_out.items():
         log.warning("row %r is left out: %s", name, why)
     results = [r for r in _results_there(out, reduced) if r["name"] not in where or r["seed"] not in given]
@@ -185,8 +188,8 @@ def _run(
     options: TrainOptions,
     tell: Event,
 ) -> dict[str, Any] | None:
-    folder = out / folder_name(run.name) / f"seed{seed}"
-    init = None if run.init is None else _checkpoint(out / folder_name(run.init) / f"seed{seed}")
+    folder = training_folder(out, run.name, seed)
+    init = None if run.init is None else _checkpoint(training_folder(out, run.init, seed))
     if run.init is not None and options.init is not None:
         init = of_seed(options.init, seed)
     values = training_params(params, run, seed, reduced)
@@ -208,6 +211,7 @@ def _run(
     found = write_evaluation(folder / params.split, checkpoint, labels, params.split, outcome, model)
     kept: dict[str, Any] = {key: found[key] for key in _KEPT if key in found}
     kept["labels_fingerprint"] = found["labels"]["fingerprint"]
+    kept["dataset"] = run.dataset
     kept["classes"] = {c["name"]: c["recall"] for c in found.get("classes", ())}
     return {"name": run.name, "seed": seed, "n_parameters": trained.n_parameters, "steps": found["steps"], **kept}
 
@@ -237,14 +241,17 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
     about = "; ".join(dict.fromkeys(told)) if len(set(told)) <= _NAMED else f"{told[0]}, and others"
     lines = [f"# {params.title}", "", f"{form}; {about}; seeds {', '.join(map(str, seeds))}.", ""]
     text = "\n".join(lines) + "\n" + markdown(head, rows) + (f"\n{params.note}\n" if params.note else "")
+    for result in results:
+        if seen := seen_words({**result, "split": params.split}):
+            text += f"\n**{result['name']}, seed {result['seed']}: {seen}.**\n"
     return text + (_classes_table(params, results) if params.classes else "")
 
 
 def _measured_on(result: Mapping[str, Any], part: str) -> str:
     of = "_classified" if "n_classified" in result else ""
-    n, people = result.get("n_classified", result["n_videos"]), result[f"n_subjects{of}"]
+    n, people = result.get("n_classified", result["n_videos"]), counted(result[f"n_subjects{of}"], "subject")
     chance = f", always the most frequent class {100 * result['chance']:.1f} %" if "chance" in result else ""
-    return f"{n} recordings of {people} subject{'' if people == 1 else 's'} ({part}){chance}"
+    return f"{counted(n, 'recording')} of {people} ({part}){chance}"
 
 
 def _classes_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]) -> str:

@@ -20,8 +20,8 @@ from au3dmm.training.clips import Clips, Item
 from au3dmm.training.history import History
 from au3dmm.training.loading import make_loader, to_device, told_plainly
 from au3dmm.training.losses import training_loss
-from au3dmm.training.measures import better, score_clips, summarise
-from au3dmm.training.memory import fitting_batch, is_out_of_memory
+from au3dmm.training.measures import ClipScore, better, score_clips, summarise
+from au3dmm.training.memory import fitting_batch, is_out_of_memory, too_large
 from au3dmm.training.optimisers import make_optimiser, rate_factor
 from au3dmm.training.order import Batches
 from au3dmm.training.pictures import Scaling
@@ -221,11 +221,20 @@ class Loop:
         scores = []
         with torch.inference_mode():
             for batch in told_plainly(self._val_loader):
-                moved = to_device(batch, self._processes.device, self._scaling)
-                with self._arithmetic():
-                    prediction = self.model(moved["x"], moved["padding"])
-                scores += score_clips(prediction, moved, self._loss)
+                try:
+                    scores += self._scored(batch)
+                except (RuntimeError, MemoryError) as err:
+                    if not is_out_of_memory(err):
+                        raise
+                    err.__traceback__ = None  # it holds the tensors that did not fit
+                    raise self._too_large(batch, self._scored) from None
         return summarise(self._processes.gather(scores))
+
+    def _scored(self, batch: Item) -> list[ClipScore]:
+        moved = to_device(batch, self._processes.device, self._scaling)
+        with self._arithmetic():
+            prediction = self.model(moved["x"], moved["padding"])
+        return score_clips(prediction, moved, self._loss)
 
     def _step(self, batch: Item) -> dict[str, float]:
         """Take a step; return what is logged of it."""
@@ -250,7 +259,7 @@ class Loop:
             if not is_out_of_memory(err):
                 raise
             err.__traceback__ = None  # it holds the tensors that did not fit
-            raise self._too_large(batch) from None
+            raise self._too_large(batch, self._tried) from None
         return {"lr": rate, **{("loss" if k == "total" else k): float(v.detach()) for k, v in losses.items()}}
 
     def _forward(self, model: nn.Module, moved: Item) -> tuple[dict[str, Tensor], Prediction]:
@@ -285,17 +294,14 @@ class Loop:
             f" optimise.lr (it is {self._how.lr:g}), a clip_norm, or precision = 'float32'"
         )
 
-    def _too_large(self, batch: Item) -> FitError:
-        def attempt(some: Item) -> None:
-            losses, _ = self._forward(self.model, to_device(some, self._processes.device, self._scaling))
-            self._backward(losses["total"])
+    def _tried(self, batch: Item) -> None:
+        losses, _ = self._forward(self.model, to_device(batch, self._processes.device, self._scaling))
+        self._backward(losses["total"])
 
+    def _too_large(self, batch: Item, attempt: Callable[[Item], Any]) -> FitError:
         self._optimiser.zero_grad(set_to_none=True)
         n = fitting_batch(batch, attempt) * self._processes.world
-        what = f"a batch of {self._how.batch} clips does not fit in the memory of {self._processes.device}"
-        if n:
-            return FitError(f"{what}; {n} would: --set optimise.batch={n}")
-        return FitError(f"{what}, nor does one clip; take fewer frames (data.n_frames) or smaller ones (data.image_px)")
+        return too_large(self._how.batch, n, self._processes.device, "--set optimise.batch=")
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint needs to go on from here: tensors and plain values."""

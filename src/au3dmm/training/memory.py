@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from au3dmm.errors import FitError
 from au3dmm.training.clips import Item
 
 _WORDS = ("not enough memory", "DefaultCPUAllocator", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -42,6 +43,24 @@ def fitting_batch(batch: Item, attempt: Callable[[Item], Any]) -> int:
         else:
             return n
     return 0
+
+
+def too_large(clips: int, fitting: int, device: torch.device, option: str) -> FitError:
+    """Return what to raise when a batch does not fit.
+
+    Parameters
+    ----------
+    clips, fitting : int
+        Of the batch, and how many would fit; 0: not even one.
+    device : torch.device
+        Whose memory it is.
+    option : str
+        What sets the size of a batch, as typed.
+    """
+    what = f"a batch of {clips} clips does not fit in the memory of {device}"
+    if fitting:
+        return FitError(f"{what}; {fitting} would: {option}{fitting}")
+    return FitError(f"{what}, nor does one clip; take fewer frames (data.n_frames) or smaller ones (data.image_px)")
 
 
 def _tidy() -> None:

@@ -22,10 +22,11 @@ from au3dmm.io.run_folder import RunFolder
 from au3dmm.models import Network
 from au3dmm.training.checkpoints import check_goes_on, read_checkpoint
 from au3dmm.training.history import History
+from au3dmm.training.learnt import leak_into_test, learnt_from
 from au3dmm.training.loop import BEST, LAST, Loop, Position
 from au3dmm.training.processes import Processes, started_processes
 from au3dmm.training.setup import Setup, read_setup
-from au3dmm.training.transfer import other_frames, other_split, take_weights
+from au3dmm.training.transfer import other_frames, take_weights
 from au3dmm.training_config import TrainParams
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class TrainOptions:
     resume : bool
         Whether to go on from ``last.pt``, if there is one.
     anew : bool
-        With `resume`: whether to train anew, instead of refusing, where labels or values are others by now.
+        Whether to train anew: with `resume` where labels or values are others by now, instead of refusing; without it
+        whatever is there.
     checkpoint_every, log_every : int
         Steps.
     dataset : Path or None
@@ -185,20 +187,23 @@ def train(
     with started_processes(options.device) as processes:
         lock = folder_lock(out) if processes.first else nullcontext()
         with lock:
-            if (out / LAST).exists() and not options.resume:
-                raise ConfigError(f"{out}: has a training already; --resume goes on with it, --out DIR begins another")
+            if (out / LAST).exists() and not (options.resume or options.anew):
+                raise ConfigError(
+                    f"{out}: has a training already; --resume goes on with it, --anew replaces it, --out DIR begins"
+                    " another"
+                )
             setup = _setup(run, params, cache, options, processes, event)
             torch.manual_seed(params.seed)  # of new weights; steps have seeds of their own
             model = setup.make_model()
             loop = Loop(model, setup.train, setup.val, params, setup.loss, setup.scaling, processes, options.workers)
             first = None if options.init is None else _hashed(options.init)
-            if options.anew and (why := _another(out / LAST, setup, model, first)) is not None:
+            if options.anew and (why := _another(out / LAST, setup, model, first, options.resume)) is not None:
                 _clear(out, why, processes)
-            init = _begin(out, setup, model, loop, options, first)
+            init, earlier = _begin(out, setup, model, loop, options, first)
             ran = not loop.position.finished
             first_clips, started = loop.position.clips, time.monotonic()
             if ran:
-                _run(out, setup, model, loop, options, processes, event, init)
+                _run(out, setup, model, loop, options, processes, event, init, earlier)
             seconds = time.monotonic() - started
     at = loop.position
     return TrainResult(
@@ -241,8 +246,14 @@ def _setup(
     return setup
 
 
-def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOptions, init: str | None) -> str | None:
-    """Give the model the weights that it starts from, and the loop its place; return the hash of the first weights."""
+def _begin(
+    out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOptions, init: str | None
+) -> tuple[str | None, Mapping[str, Any] | None]:
+    """Give the model the weights that it starts from, and the loop its place.
+
+    Returns the hash of the first weights, and what is known of whom they learnt from: None of new ones, empty if their
+    checkpoint does not say.
+    """
     last = out / LAST
     if last.exists():
         content = read_checkpoint(last)
@@ -253,7 +264,7 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
             loop.restore(content)
         except (RuntimeError, ValueError, KeyError, TypeError) as err:
             raise SchemaError(f"{last}: does not fit this model: {' '.join(str(err).split())[:160]}") from err
-        return str(begun) if begun else None
+        return (str(begun), content.get("learnt") or {}) if begun else (None, None)
     if options.trunk is not None:
         load_trunk: Callable[[Path], None] | None = getattr(model, "load_trunk", None)
         if load_trunk is None:
@@ -270,10 +281,11 @@ def _begin(out: Path, setup: Setup, model: Network, loop: Loop, options: TrainOp
         frames = other_frames(content, setup.described)
         if frames is not None:
             log.warning("%s: %s; its weights are taken all the same", options.init, frames)
-        leak = other_split(content, setup.described, setup.params.data.fold)
+        leak = leak_into_test(content, setup.labels, setup.params.data)
         if leak is not None:
             log.warning("%s: %s", options.init, leak)
-    return init
+        return init, content.get("learnt") or {}
+    return init, None
 
 
 def _hashed(path: Path) -> str:
@@ -281,10 +293,12 @@ def _hashed(path: Path) -> str:
     return sha256_file(path)
 
 
-def _another(last: Path, setup: Setup, model: Network, init: str | None) -> str | None:
-    """Return why a training cannot go on with these labels and values; None if it can, or there is none."""
+def _another(last: Path, setup: Setup, model: Network, init: str | None, resume: bool) -> str | None:
+    """Return why a training does not go on with these labels and values; None if it does, or there is none."""
     if not last.exists():
         return None
+    if not resume:
+        return "what was there is replaced, as --anew says; with --resume, too, it would go on where it can"
     try:
         check_goes_on(last, read_checkpoint(last), model.config, setup.described, setup.params, init)
     except (SchemaError, ConfigError) as err:
@@ -311,8 +325,9 @@ def _run(
     processes: Processes,
     event: Event,
     init: str | None,
+    earlier: Mapping[str, Any] | None,
 ) -> None:
-    content = {
+    content: dict[str, Any] = {
         "model": model.config,
         "config": setup.params.model_dump(mode="json"),
         "labels": setup.described,
@@ -321,8 +336,10 @@ def _run(
     }
     history = None
     if processes.first:
+        content["learnt"] = learnt_from(setup.train, earlier)
         about = {"train": len(setup.train), "val": len(setup.val), "processes": processes.world}
-        write_json(out / "training.json", {**content, "clips": about, "device": processes.device.type})
+        said = {key: value for key, value in content.items() if key != "learnt"}  # as long as the dataset is large
+        write_json(out / "training.json", {**said, "clips": about, "device": processes.device.type})
         history = History(out / "log.csv", loop.position.step)
     event({"event": "start", "stage": "train"})
     started = time.monotonic()

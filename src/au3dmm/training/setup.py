@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.evaluation.tables import counted, unlabelled_words
 from au3dmm.io.event_frame_table import read_event_frame_info
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.training_labels import TrainingLabels, read_training_labels, unit_order
@@ -257,9 +258,9 @@ def find_frames(
     if missing and params.data.modality == "events":
         there = sorted({path.name.split(".")[1] for path in sources[missing[0]].parent.glob("event_frames.*.parquet")})
         raise SchemaError(
-            f"{sources[missing[0]]}: no such file; {len(missing)} of {len(used)} recordings have no event frames"
-            f" {name!r} (there: {', '.join(there) or 'none'}); au3dmm run makes them, with frames.representation ="
-            f" {name!r}"
+            f"{sources[missing[0]]}: no such file; {len(missing)} of {counted(len(used), 'recording')} without event"
+            f" frames {name!r} (there: {', '.join(there) or 'none'}); au3dmm run makes them, with"
+            f" frames.representation = {name!r}"
         )
     if params.data.modality == "rgb":
         sources = cached_rgb_frames(labels, used, cache, dataset, progress)
@@ -341,8 +342,8 @@ def _check_clips(setup: Setup, speak: bool) -> None:
         if clips.unlabelled and speak:
             name, first = clips.unlabelled[0]
             log.warning(
-                "%s: %d clips have no frame with a label and are left out, the first: %s from frame %d",
-                *(part, len(clips.unlabelled), name, first),
+                "%s: %s, the first: %s from frame %d",
+                *(part, unlabelled_words(len(clips.unlabelled), "clip"), name, first),
             )
     if not len(train):
         raise ConfigError(

@@ -128,28 +128,6 @@ def other_frames(content: Mapping[str, Any], labels: Mapping[str, Any]) -> str |
     return None if old == new else f"learnt from frames of {old}, these are {new}"
 
 
-def other_split(content: Mapping[str, Any], labels: Mapping[str, Any], fold: int | None) -> str | None:
-    """Say why a checkpoint may know the people that are kept for test; None if it was learnt from the same split.
-
-    Of other datasets nothing is said: a checkpoint keeps no names of people.
-
-    Parameters
-    ----------
-    content : mapping
-        A checkpoint.
-    labels : mapping
-        What training knows of its labels (`Setup.described`).
-    fold : int, optional
-        The fold that is kept for test now.
-    """
-    if content["labels"].get("fingerprint") != labels.get("fingerprint"):
-        return None
-    then = (content["config"].get("data") or {}).get("fold")
-    if then == fold:
-        return None
-    return f"learnt with data.fold = {then}, here {fold}: it may know people of this test; begin with one of this fold"
-
-
 def _shape(tensors: Mapping[str, Any], name: str) -> Any:
     return tensors[name].shape if name in tensors else None
 
