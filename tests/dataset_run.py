@@ -97,14 +97,18 @@ def write_session(out, session, seed=0, n=None):
     for column, value in (("session_id", session.session_id), ("subject_id", session.subject_id)):
         built["labels"] = put(built["labels"], column, word_array([value] * n))
     events = session.manifest.events is not None
-    stages = [s for s in OUTPUTS if s != "identity" and (events or s in ("detect", "fit"))]
+    stages = [s for s in OUTPUTS if s != "identity" and (events or s in ("detect", "fit", "align"))]
+    if not events:  # labels are the RGB frames themselves
+        built["labels"] = of_rgb_frames(built["labels"], built["coefficients"])
     for stage in stages:
         key, name = OUTPUTS[stage]
         if key == "clock":
             clock = Clock("trigger", 100_000.0, 0.0, 0.5, 0.1, 12, 12, 12, 0, 90_000, 400_000)
             write_clock(folder / name, clock, metadata_of(stage, session.session_id, n))
         else:
-            write_table(folder / name, key, built[key], metadata_of(stage, session.session_id, n))
+            made = metadata_of(stage, session.session_id, n)
+            made |= {"clock": None, "windows": "frame"} if stage == "align" and not events else {}
+            write_table(folder / name, key, built[key], made)
     write_ledger(folder, n, stages)
 
 
@@ -163,6 +167,14 @@ def write_identity(out, subject, sessions):
     said = {"file": "identity.parquet", "sha256": sha256_file(folder / "identity.parquet")}
     entry = {"fingerprint": mark("identity"), "version": 2, "outputs": {"identity": said}, "summary": {}}
     write_json(folder / "stage.json", {"format_version": 1, "package": "au3dmm 0.1.0", "stages": {"identity": entry}})
+
+
+def of_rgb_frames(labels, fitted):
+    """Turn labels into those of a recording without events."""
+    t_us = fitted["t_rgb_us"].to_numpy()
+    for column, values in (("t_start_us", t_us - 9), ("t_label_us", t_us), ("t_end_us", t_us + 9)):
+        labels = put(labels, column, pa.array(values, pa.int64()))
+    return put(labels, "n_events", pa.array([0] * len(t_us), pa.int64()))
 
 
 def put(table, column, values):

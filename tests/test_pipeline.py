@@ -17,7 +17,7 @@ import pytest
 
 import au3dmm
 from au3dmm.config import PipelineParams, load_pipeline
-from au3dmm.errors import AssetError, Au3dmmError, ConfigError, SchemaError, SessionError
+from au3dmm.errors import AssetError, Au3dmmError, ConfigError, SessionError
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases, write_bases
 from au3dmm.io.images import read_image
@@ -200,21 +200,26 @@ def copy_of(session, folder, manifest=lambda text: text):
     return folder
 
 
-def test_a_recording_without_events_gets_coefficients_and_says_why_no_labels(tiny_session, tmp_path):
+def test_a_recording_that_lost_its_events_gets_labels_of_its_rgb_frames(tiny_session, tmp_path):
     def without_events(text):
         return "\n[".join(part for part in text.split("\n[") if not part.startswith(("events]", "sync]")))
 
     au3dmm.label_session(tiny_session, out=tmp_path / "run")
     folder = copy_of(tiny_session, tmp_path / "session", without_events)
     result = au3dmm.label_session(folder, out=tmp_path / "run")
-    assert list(result.stages) == ["detect", "identity", "fit"]
-    assert len(read_table(result.outputs["coefficients"])) == result.frames_rgb
-    assert any("no [events]" in w for w in result.warnings)
-    # labels of the run before are still there, and are not passed off as this run's
-    assert "labels" not in result.outputs
-    assert result.frames_event == 0
-    with pytest.raises(SchemaError, match="has no events"):
-        _ = result.labels
+    assert result.stages == {"detect": "up to date", "identity": "up to date", "fit": "up to date", "align": "ran"}
+    fitted = read_table(result.outputs["coefficients"])
+    assert len(fitted) == result.frames_rgb == result.frames_event
+    assert any("no [events]: labels are of RGB frames" in w for w in result.warnings)
+    assert result.clock is None
+    labels = read_table(result.labels, "labels")
+    assert labels["alpha_au"].equals(fitted["alpha_au"])
+    # what the events gave is of another recording now
+    assert not list(result.labels.parent.glob("event_frames*"))
+    assert not (result.labels.parent / "clock.json").exists()
+    again = au3dmm.label_session(folder, out=tmp_path / "run")
+    assert set(again.stages.values()) == {"up to date"}
+    assert au3dmm.label_session(tiny_session, out=tmp_path / "run").stages["align"] == "ran"
 
 
 def test_a_guessed_clock_is_called_a_guess(tiny_session, tmp_path):

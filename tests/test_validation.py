@@ -5,11 +5,13 @@ import pyarrow as pa
 import pytest
 
 from au3dmm.errors import ConfigError
-from au3dmm.io.tables import vector_array, word_array, write_table
+from au3dmm.io.tables import read_table, vector_array, word_array, write_table
 from au3dmm.validation import validate
+from dataset_run import of_rgb_frames, put
 from run_folder import METADATA, K, build_tables, edit_json, replace_column, stamp, write_ledger, write_run
 
 OK = np.array([True, True, False, True, True, True])
+RGB_LABELS = {**METADATA["align"], "clock": None, "windows": "frame"}
 
 
 @pytest.fixture
@@ -91,11 +93,34 @@ def test_an_interrupted_run_says_which_stages_are_missing(run, folder):
     ]
 
 
-def test_a_session_without_events_needs_no_event_stages(run, folder):
-    for name in ("labels.parquet", "event_frames.polarity.parquet", "clock.json"):
+@pytest.fixture
+def rgb_only(folder):
+    """Make the session one without events."""
+    for name in ("event_frames.polarity.parquet", "clock.json"):
         (folder / name).unlink()
-    write_ledger(folder, without=("sync", "frames", "align"))
+    fitted = read_table(folder / "coefficients.parquet", "coefficients")
+    table = read_table(folder / "labels.parquet", "labels")
+    write_table(folder / "labels.parquet", "labels", of_rgb_frames(table, fitted), RGB_LABELS)
+    write_ledger(folder, without=("sync", "frames"))
+    return folder
+
+
+def test_a_session_without_events_needs_no_event_stages_but_labels(run, rgb_only):
     assert problems_of(run) == []
+    (rgb_only / "labels.parquet").unlink()
+    write_ledger(rgb_only, without=("sync", "frames", "align"))
+    assert "stage align has not finished" in the_problem(run)
+
+
+def test_labels_without_events_are_those_of_the_rgb_frames(run, rgb_only):
+    table = read_table(rgb_only / "labels.parquet", "labels")
+    other = pa.array(np.roll(table["rgb_frame_index"].to_numpy(), 1), pa.int32())
+    write_table(rgb_only / "labels.parquet", "labels", put(table, "rgb_frame_index", other), RGB_LABELS)
+    write_ledger(rgb_only, without=("sync", "frames"))
+    assert "rgb_frame_index differs in row 0" in the_problem(run)
+    write_table(rgb_only / "labels.parquet", "labels", table.slice(1), RGB_LABELS)
+    write_ledger(rgb_only, without=("sync", "frames"))
+    assert any("as many as coefficients.parquet: there are no events" in problem for problem in problems_of(run))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format_version": 7}', "{"])

@@ -71,7 +71,7 @@ def write_training_run(
             sources.append(
                 LabelSource(out.session(name) / "labels.parquet", count, name, f"S{p}", au, None, split, fold)
             )
-            more = {"first_row": first, "frames_event": count, "labels_sha256": name}
+            more = {"first_row": first, "frames_event": count, "labels_sha256": name, "clock_method": "shared"}
             rows.append(IndexRow(name, f"S{p}", au, split=split, fold=fold, **more))
             first += count
             for origin, label in (emotions or {}).get(au, {}).items():

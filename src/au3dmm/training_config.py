@@ -40,6 +40,17 @@ class DataParams(Params):
         description="What videos are classified by: session.toml's au or task, or its [[annotations]] of the whole"
         " recording with vocabulary emotion: the one asked for (emotion), or reported by the subject.",
     )
+    occurrence_from: float = Field(
+        2,
+        gt=0,
+        le=5,
+        description="Intensity (0 to 5) from which on an action unit counts as there, in recordings where people coded"
+        " its intensity and not its occurrence (DISFA).",
+    )
+    crop: Literal["centre", "face"] = Field(
+        "centre",
+        description="modality = 'rgb': the centred square of the frame, or the square around the face's landmarks.",
+    )
     fold: int | None = Field(None, ge=0, description="k-fold: the fold to test on; the next is val, the others train.")
     fold_val: bool = Field(
         True,

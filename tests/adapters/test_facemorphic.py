@@ -57,7 +57,7 @@ def test_missing_pieces_are_told(find, tree):
         clips / "AU_7" / "event_1.raw": "events without RGB: no frames_1 beside it",
         clips / "AU_9" / "frames_1": "no images in it",
     }
-    assert found[f"{USERS[1]}_AU51_1"].notes == ("no event_1.raw: coefficients, but no labels",)
+    assert found[f"{USERS[1]}_AU51_1"].notes == ("no event_1.raw: labels of RGB frames only",)
     assert "events" not in found[f"{USERS[1]}_AU51_1"].sections
 
 

@@ -112,7 +112,7 @@ def test_a_wrong_source_is_one_line(init, tmp_path):
 def test_notes_of_recordings_are_printed(init, tmp_path):
     code, out, _ = init(write_facemorphic(tmp_path / "raw"), "--layout", "facemorphic", "--dry-run")
     assert code == 3
-    assert f"note: {USERS[1]}_AU51_1: no event_1.raw: coefficients, but no labels" in out
+    assert f"note: {USERS[1]}_AU51_1: no event_1.raw: labels of RGB frames only" in out
     assert "5 recordings of 2 subjects: nothing written; 2 left out" in out
 
 

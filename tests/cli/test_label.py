@@ -136,15 +136,16 @@ def test_warnings_of_the_stages_are_printed_and_verbose_prints_more(label):
     assert any(line.startswith("info: sync s01: ") for line in verbose.err)
 
 
-def test_a_session_without_events_gets_coefficients_and_no_labels(label, recording):
+def test_a_session_without_events_gets_labels_of_its_rgb_frames(label, recording):
     text = (recording / "session.toml").read_text().replace('[events]\nfile = "events.raw"\n', "")
     (recording / "session.toml").write_text(text)
     answer = label("--json")
     result = json.loads(answer.out)
-    assert (result["frames_event"], result["clock"]) == (0, None)
-    assert "labels" not in result["outputs"]
+    assert (result["frames_event"], result["clock"]) == (result["frames_rgb"], None)
     assert any("names no [events]" in line for line in answer.err)
-    assert label().code == 0
+    answer = label()
+    assert answer.code == 0
+    assert "none; one row of labels per RGB frame" in answer.out
 
 
 def test_the_stored_clock_speaks_of_exposure_midpoints(label, folder_of):

@@ -13,7 +13,9 @@ from au3dmm.config import PipelineParams, load_pipeline
 from au3dmm.errors import AssetError, ConfigError, SchemaError
 from au3dmm.forgetting import forget
 from au3dmm.io.atomic import folder_lock
+from au3dmm.io.tables import read_metadata
 from au3dmm.io.withdrawn import add_withdrawn
+from au3dmm.validation import validate
 from small_dataset import add_session, contents, name, replace_file, write_dataset
 
 SERIAL = RunOptions(executor="serial")
@@ -393,6 +395,31 @@ def test_the_index_follows_a_fit_of_recordings_without_events(dataset):
     params = load_pipeline(None, detect={"detector": "precomputed"}, fit={"sigma_px": 9.0})
     assert ran(run_dataset(dataset, pipeline=params, options=SERIAL))["fit"] == 4
     assert (dataset / RUN / "dataset/sessions.parquet").read_bytes() != before
+
+
+def test_a_recording_without_events_stands_beside_others_whose_files_stay_as_they_are(copy):
+    before = contents(copy / RUN)
+    path = copy / "rawdata" / name(1, 0) / "session.toml"
+    parts = path.read_text().split("\n[")
+    path.unlink()
+    path.write_text("\n[".join(part for part in parts if not part.startswith(("events]", "sync]"))))
+    assert ran(label(copy)) == {"align": 1}
+    after = contents(copy / RUN)
+    gone = {f"sessions/{name(1, 0)}/{file}" for file in ("clock.json", "event_frames.polarity.parquet")}
+    assert set(before) - set(after) == gone
+    same = [file for file in after if file.startswith(("sessions/", "subjects/")) and name(1, 0) not in file]
+    assert all(after[file] == before[file] for file in same)
+    assert validate(copy / RUN).problems == ()
+    table = au3dmm.read_labels(copy).to_pandas()
+    mine = table[table["session_id"] == name(1, 0)]
+    assert (mine["n_events"] == 0).all()
+    assert (mine["align"] == "exact").all()
+    assert len(table) == 4 * 24
+    metadata = read_metadata(copy / RUN / "dataset/labels/part-00000.parquet")
+    assert metadata["clock"]["methods"] == {"trigger": 3}
+    assert metadata["windows"] == "rgb"
+    assert metadata["counts"]["no_events"] == 1
+    assert ran(label(copy)) == {}
 
 
 def test_who_was_only_detected_when_the_recordings_were_deleted_is_forgotten_all_the_same(copy):

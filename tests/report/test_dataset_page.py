@@ -21,8 +21,19 @@ METADATA = {
     "package": "au3dmm 0.1.0",
 }
 ROWS = [
-    IndexRow("S1_a", "S1", "AU12", split="train", frames_event=100, frames_labelled=90, label_rate=0.9),
-    IndexRow("S1_b", "S1", "AU2", split="train", frames_event=50, frames_labelled=50, label_rate=1.0),
+    IndexRow(
+        "S1_a",
+        "S1",
+        "AU12",
+        split="train",
+        clock_method="trigger",
+        frames_event=100,
+        frames_labelled=90,
+        label_rate=0.9,
+    ),
+    IndexRow(
+        "S1_b", "S1", "AU2", split="train", clock_method="trigger", frames_event=50, frames_labelled=50, label_rate=1.0
+    ),
     IndexRow("S2_a", "S2", "AU12", split="test", status="failed", failure="rgb.mp4: <not> a video | at all"),
     IndexRow("S2_b", "S2", None, "free", split="test", status="no_events", frames_rgb=10),
     IndexRow("broken", None, status="failed", failure="not valid TOML"),

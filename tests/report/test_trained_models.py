@@ -17,7 +17,11 @@ from au3dmm.report.trained_models import trained_models
 from dataset_run import write_dataset, write_run
 from pages import Checker
 
-ROWS = [IndexRow("S1_a", "S1", "AU12", split="test", frames_event=100, frames_labelled=90, label_rate=0.9)]
+ROWS = [
+    IndexRow(
+        "S1_a", "S1", "AU12", split="test", clock_method="trigger", frames_event=100, frames_labelled=90, label_rate=0.9
+    )
+]
 METADATA = {"dataset": {"name": "Faces"}}
 OVERALL = {
     "top1": {"value": 0.29, "low": 0.21, "high": 0.4},

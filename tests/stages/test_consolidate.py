@@ -85,15 +85,17 @@ def test_rows_carry_what_was_asked_for_and_their_part(dataset):
     assert {row["split"] for row in whole} == {"train", "val", "test"} & {row["split"] for row in whole}
 
 
-def test_the_index_has_failed_sessions_and_those_without_events(dataset):
+def test_the_index_has_failed_sessions_and_tells_those_without_events(dataset):
     rows = {row.session_id: row for row in read_index(run_of(dataset).index)[0]}
     assert len(rows) == 10
     failed, rgb = rows["S2_AU12_1"], rows["S4_rgb_only"]
     assert (failed.status, failed.failure, failed.first_row) == ("failed", "rgb.mp4: not a video", None)
     assert failed.split == rows["S2_AU1_1"].split
-    assert (rgb.status, rgb.frames_event, rgb.labels_sha256) == ("no_events", 0, None)
-    assert rgb.frames_rgb > 0
+    assert (rgb.status, rgb.has_events, rgb.clock_method) == ("ok", False, None)
+    assert rgb.frames_event == rgb.frames_rgb > 0
+    assert rgb.labels_sha256
     ok = rows["S1_AU1_1"]
+    assert ok.has_events
     assert ok.label_rate == pytest.approx((ok.frames_event - 1) / ok.frames_event)
 
 
@@ -161,7 +163,7 @@ def test_two_bases_are_refused_and_sessions_on_each_side_named(dataset):
     table = read_table(path, "labels")
     made = metadata_of("align", "S3_AU1_1", len(table))
     write_table(path, "labels", table, {**made, "basis": {**made["basis"], "file_hash": "sha256:" + "c" * 64}})
-    with pytest.raises(SchemaError, match=r"2 bases .*sha256:bbbbbbbbbbbb in .* and 4 more.*cccccccccccc in S3_AU1_1"):
+    with pytest.raises(SchemaError, match=r"2 bases .*sha256:bbbbbbbbbbbb in .* and 5 more.*cccccccccccc in S3_AU1_1"):
         run(dataset)
 
 

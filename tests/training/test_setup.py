@@ -1,6 +1,7 @@
 """What a training starts from: what cannot work is refused in one line, what is doubtful is said."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from au3dmm.core.representations import EventFrame
 from au3dmm.errors import Au3dmmError, ConfigError, SchemaError
 from au3dmm.io.annotations import annotations_schema
 from au3dmm.io.event_frame_table import write_event_frames
+from au3dmm.io.sessions_index import read_index, write_index
 from au3dmm.io.tables import write_table
 from au3dmm.models import MODELS
 from au3dmm.training.setup import read_part, read_setup
@@ -62,7 +64,7 @@ def test_the_model_fits_the_labels_and_nothing_is_predicted_that_is_not_taught(r
         (("options.n_alpha=3",), "pooled", r"options\.n_alpha: it follows from labels and data \(4\); leave it out"),
         (("representation=voxel",), "pooled", r"S0_AU1/event_frames\.voxel\.parquet: no .*; 8 of 8 .*there: polarity"),
         (("monitor=f1",), "pooled", "'f1', which pooled is not taught here"),
-        (("loss.occurrence=1",), "pooled", r"annotations\.parquet has no frame_occurrence of action units"),
+        (("loss.occurrence=1",), "pooled", r"annotations\.parquet has neither frame_occurrence nor frame_int"),
         (("loss.classes=0",), "alpha_lstm", r"alpha_lstm reads alpha and cannot be taught it"),
         (("data.classes=task",), "pooled", r"no recording says its task, so there are no classes; set data"),
         (("fold=0",), "pooled", r"data\.fold = 0, but there are splits, no folds"),
@@ -92,6 +94,25 @@ def test_clips_and_classes_that_are_missing_are_named(tmp_path, caplog):
     assert "train: 4 clips have no frame with a label and are left out, the first: S0_AU1 from frame 0" in caplog.text
     assert "1 class never occurs in train and cannot be learnt: AU51" in caplog.text
     assert setup.classes == UNITS
+
+
+def test_models_of_events_leave_out_recordings_without_events_by_name(tmp_path, caplog):
+    run = write_training_run(tmp_path, people=2, n=8)
+    rows, metadata = read_index(run.index)
+    changed = [replace(row, clock_method=None) if row.session_id == "S0_AU2" else row for row in rows]
+    write_index(run.index, changed, metadata)
+    (run.session("S0_AU2") / "event_frames.polarity.parquet").unlink()
+    with caplog.at_level(logging.WARNING):
+        setup = setup_of(run, "n_frames=8")
+    assert "recordings without events are left out, as pooled sees events: S0_AU2" in caplog.text
+    assert {setup.train.session_of(i) for i in range(len(setup.train))} == {"S0_AU1", "S0_AU51", "S0_AU52"}
+    coefficients = setup_of(run, "n_frames=8", model="alpha_lstm")
+    assert len(coefficients.train) == 4
+    write_index(run.index, [replace(row, clock_method=None) for row in rows], metadata)
+    with pytest.raises(
+        ConfigError, match=r"pooled sees events, and these recordings have none: S0_AU1, .*modality = 'rgb'"
+    ):
+        setup_of(run, "n_frames=8")
 
 
 def test_patience_without_anything_to_measure_on_is_refused(tmp_path):

@@ -108,7 +108,7 @@ def _proposal(clip: _Clip, rgb: Path, events: Path | None, beside: list[Path], o
         sections["events"] = {"file": events, "sensor": "IMX646"}
         sections["sync"] = {"method": options.sync or "start"}
     else:
-        notes.append(f"no event_{clip.run}.raw: coefficients, but no labels")
+        notes.append(f"no event_{clip.run}.raw: labels of RGB frames only")
     made = list(part.made)
     kept: dict[str, Any] = {"layout": "facemorphic", "times": part.said_by}
     if rgb.is_dir():

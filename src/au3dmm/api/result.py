@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from au3dmm.core.basis import Bases
-from au3dmm.errors import SchemaError
 from au3dmm.io.clock import read_clock
 from au3dmm.io.session import Session
 from au3dmm.io.tables import read_table
@@ -30,7 +29,8 @@ class LabelResult:
         Path of each file by name: ``landmarks``, ``identity``, ``coefficients``, ``clock``, ``event_frames``,
         ``labels``, and ``overlay``, ``calibration_picture`` and ``clock_picture`` if asked for.
     frames_rgb, frames_face, frames_event, frames_labelled : int
-        RGB frames; those fitted (status ok); event frames, one row of labels each; those with values (status ok).
+        RGB frames; those fitted (status ok); event frames, one row of labels each; those with values (status ok). Of a
+        recording without events, rows of labels are its RGB frames.
     status : dict
         Rows of labels by status.
     rmse_px_median, rmse_iod_median : float or None
@@ -67,15 +67,7 @@ class LabelResult:
 
     @property
     def labels(self) -> Path:
-        """The labels table.
-
-        Raises
-        ------
-        SchemaError
-            If the session has no events, and so no labels.
-        """
-        if "labels" not in self.outputs:
-            raise SchemaError(f"session {self.session_id!r} has no events, so there are coefficients but no labels")
+        """The labels table."""
         return self.outputs["labels"]
 
     @property
@@ -121,7 +113,7 @@ def result_of(
     """
     fitted = read_table(run.files["coefficients"], "coefficients", ["status", "flags", "rmse_px", "rmse_iod"])
     ok = np.array([word == "ok" for word in fitted["status"].to_pylist()], dtype=bool)
-    status = read_table(outputs["labels"], "labels", ["status"])["status"].to_pylist() if "labels" in outputs else []
+    status = read_table(outputs["labels"], "labels", ["status"])["status"].to_pylist()
     counts = dict(sorted(Counter(status).items()))
     clock = None
     if "clock" in outputs:
@@ -160,7 +152,9 @@ def _warnings(
     if is_demo:
         found.append("labels were made with the DEMO basis: for trying out only, not for science; give --bases FILE")
     if session.manifest.events is None:
-        found.append("session.toml names no [events]: coefficients were fitted, but there are no labels")
+        found.append(
+            "session.toml names no [events]: labels are of RGB frames, and models of events cannot learn from them"
+        )
     clock = run.summaries.get("sync", {})
     if clock.get("method") == "start":
         found.append(
@@ -180,8 +174,9 @@ def _warnings(
     n_labels = sum(labels.values())
     if n_labels and labels.get("ok", 0) < 0.8 * n_labels:
         rest = ", ".join(f"{n} {word}" for word, n in labels.items() if word != "ok")
+        frames = "event frames" if session.manifest.events is not None else "RGB frames"
         found.append(
-            f"only {labels.get('ok', 0)} of {n_labels} event frames have values ({rest})"
+            f"only {labels.get('ok', 0)} of {n_labels} {frames} have values ({rest})"
             + ("; RGB frames farther apart than align.max_gap_us leave gaps" if "gap" in labels else "")
             + ("; do RGB and events overlap on this clock?" if "no_events" in labels else "")
         )

@@ -96,7 +96,7 @@ def label(
     as_json: bool,
     verbose: int,
 ) -> None:
-    """Label every event frame of a session.
+    """Label every event frame of a session; of one without events, every RGB frame.
 
     What is up to date is not computed again, and an interrupted run continues where it stopped.
     """
@@ -139,12 +139,12 @@ def summary(result: LabelResult) -> str:
     """Return what a person wants to know of a finished session: numbers, files, what to do next."""
     did = "up to date" if set(result.stages.values()) == {"up to date"} else "labelled"
     rows = [("RGB frames", f"{result.frames_rgb}, a face fitted in {share(result.frames_face, result.frames_rgb)}")]
-    if "labels" in result.outputs:
-        rest = ", ".join(f"{n} {word}" for word, n in result.status.items() if word != "ok")
-        labelled = f"with values in {share(result.frames_labelled, result.frames_event)}" + (
-            f"; {rest}" if rest else ""
-        )
+    rest = ", ".join(f"{n} {word}" for word, n in result.status.items() if word != "ok")
+    labelled = f"with values in {share(result.frames_labelled, result.frames_event)}" + (f"; {rest}" if rest else "")
+    if result.clock is not None:
         rows.append(("event frames", f"{result.frames_event}, one row of labels each, {labelled}"))
+    else:
+        rows.append(("event frames", f"none; one row of labels per RGB frame, {labelled}"))
     rows += _landmark_rows(result.summaries.get("detect", {}))
     if result.rmse_px_median is not None and result.rmse_iod_median is not None:
         percent = number(100 * result.rmse_iod_median, 3)
@@ -183,14 +183,12 @@ def _landmark_rows(detected: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _next(result: LabelResult, folder: Path) -> str:
-    steps = [("check the files", f"{program()} validate {shlex.quote(str(folder))}")]
-    if "labels" in result.outputs:
-        path = str(result.outputs["labels"])
-        steps = [
-            ("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r})"),
-            ("look inside", f"{program()} inspect {shlex.quote(path)}"),
-            *steps,
-        ]
+    path = str(result.labels)
+    steps = [
+        ("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r})"),
+        ("look inside", f"{program()} inspect {shlex.quote(path)}"),
+        ("check the files", f"{program()} validate {shlex.quote(str(folder))}"),
+    ]
     return "next\n" + aligned(steps)
 
 

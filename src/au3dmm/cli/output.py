@@ -96,7 +96,8 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
     n = summary.get("frames")
     if stage in ("detect", "fit", "align"):
         found = {word: summary[word] for word in STATUSES if summary.get(word)}
-        what = "event frames" if stage == "align" else "frames"
+        rgb = "rgb_frames" in summary  # of a recording without events
+        what = "frames" if stage != "align" else "rows of labels, one per RGB frame" if rgb else "event frames"
         how = ", all ok" if found == {"ok": n} else f": {_counts(found)}" if found else ""
         text = f"{n} {what}{how}"
         if "rmse_px_median" in summary:
@@ -127,8 +128,8 @@ def stage_line(stage: str, summary: Mapping[str, Any]) -> str:
         outside = f", {summary['no_events']} without events" if summary["no_events"] else ""
         return f"{n} event frames of {summary['width']} x {summary['height']}{outside}"
     if stage == "consolidate":
-        rest = {word.replace("_", " "): summary[word] for word in ("no_events", "failed") if summary.get(word)}
-        others = "".join(f", {count} {word}" for word, count in rest.items())
+        others = f" ({summary['no_events']} without events)" if summary.get("no_events") else ""
+        others += f", {summary['failed']} failed" if summary.get("failed") else ""
         n, ok = summary["rows"], summary["rows_ok"]
         return f"{n} rows, {ok} with values, from {counted(summary['ok'], 'session')}{others}"
     if stage == "calibration_picture":

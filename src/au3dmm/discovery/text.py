@@ -34,7 +34,7 @@ def manifest_text(found: Found, session_id: str, subject_id: str) -> str:
         "# focal_px = 600.0        # focal length in px; else guessed from a field of view",
     ]
     if found.events is None:
-        lines += ["", "# no event file was found: coefficients are fitted, but there will be no labels", "# [events]"]
+        lines += ["", "# no event file was found: labels will be of RGB frames", "# [events]"]
         lines += ['# file = "events.raw"']
     else:
         lines += ["", "[events]", f"file = {_quote(found.events.path.as_posix())}"]

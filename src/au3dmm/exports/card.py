@@ -8,7 +8,7 @@ from typing import Any
 from au3dmm.exports.selection import Selection
 from au3dmm.io.front_matter import front_matter
 from au3dmm.io.licences import hub_licence
-from au3dmm.io.sessions_index import asked_for, outcome_counts, part_of, tally
+from au3dmm.io.sessions_index import asked_for, frame_word, outcome_counts, part_of, tally
 
 _READ = {
     "csv": """\
@@ -59,6 +59,7 @@ def export_card(selection: Selection, configs: Sequence[Mapping[str, Any]] = ())
         For the head: which files make up which split.
     """
     options, counts, metadata = selection.options, outcome_counts(selection.rows), selection.metadata
+    rows = frame_word(selection.rows)
     about = metadata.get("dataset") or {}
     name = str(about.get("name", "A dataset"))
     head = {
@@ -75,7 +76,7 @@ def export_card(selection: Selection, configs: Sequence[Mapping[str, Any]] = ())
     blocks = [
         front_matter(head).rstrip(),
         f"# {name}",
-        f"Labels of {counts['rows_ok']} of {counts['rows']} event frames, from {counts['ok']} of {counts['sessions']}"
+        f"Labels of {counts['rows_ok']} of {counts['rows']} {rows}, from {counts['ok']} of {counts['sessions']}"
         f" sessions of {counts['subjects']} subjects{of}."
         f" Failed, and without rows: {counts['failed']}.",
         *demo,
@@ -83,7 +84,7 @@ def export_card(selection: Selection, configs: Sequence[Mapping[str, Any]] = ())
         "## What it holds",
         _holds(selection),
         "## Read it",
-        _READ[options.form],
+        _READ[options.form].replace("a row per event frame", f"a row per {rows[:-1]}"),
         "## Counts",
         _counts(selection),
         "## How it was made",
@@ -120,7 +121,8 @@ def _is(inside: bool, what: str) -> str:
 
 
 def _counts(selection: Selection) -> str:
-    lines = ["|  | sessions | failed | subjects | event frames | with values |", "| --- " * 6 + "|"]
+    frames = frame_word(selection.rows)
+    lines = [f"|  | sessions | failed | subjects | {frames} | with values |", "| --- " * 6 + "|"]
     for key in (part_of, asked_for):
         for t in tally(selection.rows, key):
             name = " ".join(t.name.split()).replace("|", "\\|")

@@ -40,13 +40,15 @@ class MergedMetadata:
         """Take the metadata of one recording's labels."""
         for name, key_of in _MUST_AGREE.items():
             self._sides[name].setdefault(key_of(metadata), []).append(session_id)
-        self._first = self._first or dict(metadata)
+        clock = metadata.get("clock") or {}
+        if not self._first or (clock and not self._first.get("clock")):  # of event frames, if there are any
+            self._first = dict(metadata)
         detector = metadata.get("detector") or {}
         self._versions.add(_canonical(detector.get("versions")))
         if metadata.get("uncertainty"):
             self._checks.append(metadata["uncertainty"])
-        clock = metadata.get("clock") or {}
-        self._clocks[str(clock.get("method"))] += 1
+        if clock:
+            self._clocks[str(clock.get("method"))] += 1
         if isinstance(clock.get("uncertainty_us"), int | float):
             self._uncertainty.append(float(clock["uncertainty_us"]))
 

@@ -101,8 +101,10 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a run has left anything here."""
-        return self.path.is_dir() and (self.sessions.is_dir() or self.dataset.is_dir() or self.subjects.is_dir())
+        """Whether a run has left anything here; a dataset, which may have a folder `sessions`, too, is no run."""
+        if (self.path / "dataset.toml").exists() or (self.path / DERIVATIVES).is_dir():
+            return False
+        return self.sessions.is_dir() or self.dataset.is_dir() or self.subjects.is_dir()
 
 
 def dataset_runs(dataset: Path) -> list[RunFolder]:

@@ -31,7 +31,8 @@ class IndexRow:
     simulated_events : bool
         The events were computed, not recorded.
     status : {"ok", "no_events", "failed"}
-        ``ok``: it has labels; ``no_events``: it has coefficients, but no event stream to label.
+        ``ok``: it has labels, of its event frames or, without events, of its RGB frames (`has_events`); ``no_events``:
+        it has coefficients only, as runs of older versions left recordings without events.
     failure : str or None
         Why it failed, in one line.
     split : str or None
@@ -41,13 +42,13 @@ class IndexRow:
     frames_rgb, frames_face : int or None
         RGB frames, and those in which a face was fitted.
     frames_event, frames_labelled : int
-        Rows of labels, and those with values (status ok).
+        Rows of labels, and those with values (status ok): event frames, or RGB frames of a recording without events.
     label_rate : float or None
         ``frames_labelled / frames_event``.
     rmse_px_median : float or None
         Reprojection error, px.
     clock_method, clock_offset_us, clock_uncertainty_us
-        As in `clock.json`.
+        As in `clock.json`; None of a recording without events.
     first_row : int or None
         Where its rows begin in the consolidated labels, counted over all parts.
     labels_sha256 : str or None
@@ -78,6 +79,11 @@ class IndexRow:
     first_row: int | None = None
     labels_sha256: str | None = None
     annotations_sha256: str | None = None
+
+    @property
+    def has_events(self) -> bool:
+        """Whether its labels are of event frames: they have a clock then; else they are of its RGB frames."""
+        return self.clock_method is not None
 
 
 def sessions_schema() -> pa.Schema:
@@ -149,18 +155,34 @@ def read_index(path: Path) -> tuple[list[IndexRow], dict[str, Any]]:
 def outcome_counts(rows: Sequence[IndexRow]) -> dict[str, int]:
     """Count recordings by what became of them, subjects, and rows.
 
+    ``ok`` have labels; ``no_events`` of them, and of older runs those without labels, have no events.
+
     Examples
     --------
     >>> outcome_counts([IndexRow("a", "p", frames_event=3, frames_labelled=2), IndexRow("b", "q", status="failed")])
-    {'sessions': 2, 'ok': 1, 'no_events': 0, 'failed': 1, 'subjects': 2, 'rows': 3, 'rows_ok': 2}
+    {'sessions': 2, 'ok': 1, 'no_events': 1, 'failed': 1, 'subjects': 2, 'rows': 3, 'rows_ok': 2}
     """
     return {
         "sessions": len(rows),
-        **{status: sum(row.status == status for row in rows) for status in ("ok", "no_events", "failed")},
+        "ok": sum(row.status == "ok" for row in rows),
+        "no_events": sum(row.status == "no_events" or (row.status == "ok" and not row.has_events) for row in rows),
+        "failed": sum(row.status == "failed" for row in rows),
         "subjects": len({row.subject_id for row in rows if row.subject_id is not None}),
         "rows": sum(row.frames_event for row in rows),
         "rows_ok": sum(row.frames_labelled for row in rows),
     }
+
+
+def frame_word(rows: Sequence[IndexRow]) -> str:
+    """Say what rows of labels are.
+
+    Examples
+    --------
+    >>> frame_word([IndexRow("a", "p", clock_method="trigger"), IndexRow("b", "q")])
+    'frames'
+    """
+    kinds = {row.has_events for row in rows if row.status == "ok"}
+    return "frames" if len(kinds) > 1 else "RGB frames" if kinds == {False} else "event frames"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from au3dmm.errors import SchemaError
 from au3dmm.io.label_dataset import iter_labels, label_parts
 from au3dmm.io.label_metadata import MergedMetadata, detector_key
+from au3dmm.io.occurrence_codes import read_occurrence, unit_order
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.sessions_index import IndexRow, read_index
 from au3dmm.io.tables import read_footer, read_table, vectors
@@ -24,6 +24,8 @@ _COLUMNS = (
     *("session_id", "event_frame_index", "t_label_us", "rgb_frame_index", "status"),
     *("alpha_au", "alpha_au_std"),
 )
+__all__ = ["TrainingLabels", "TrainingSession", "read_emotions", "read_training_labels", "unit_order"]
+
 _EMOTION_OF = {"instructed": "emotion", "reported": "reported_emotion"}
 
 
@@ -49,6 +51,8 @@ class TrainingSession:
         Of the `labels.parquet` that the rows were taken from.
     emotion, reported_emotion : str or None
         What was to be shown or felt, and what the subject says of it; None if nobody said, or it was not read.
+    has_events : bool
+        Whether its rows are event frames; False: it has no events, and they are its RGB frames.
     """
 
     session_id: str
@@ -63,6 +67,7 @@ class TrainingSession:
     labels_sha256: str | None = None
     emotion: str | None = None
     reported_emotion: str | None = None
+    has_events: bool = True
 
     @property
     def rows(self) -> slice:
@@ -78,6 +83,8 @@ class TrainingSession:
 class TrainingLabels:
     """The labels of a run: N event frames of all recordings, one recording after another, K coefficients.
 
+    Of recordings without events, RGB frames stand in their place.
+
     Attributes
     ----------
     alpha, alpha_std : (N, K) float32 arrays
@@ -91,7 +98,8 @@ class TrainingLabels:
     rgb_frame_index : (N,) int32 array
         The nearest RGB frame; -1 where there is none.
     occurrence : (N, A) float32 array
-        Whether each of A action units was coded in the nearest RGB frame: 0 or 1, NaN where nobody said.
+        Whether each of A action units was coded in the nearest RGB frame: 0 or 1, NaN where nobody said. Where only an
+        intensity was coded, it counts from a threshold on.
     names_occurrence : tuple of str
         What the A columns are.
     sessions : tuple of TrainingSession
@@ -137,7 +145,9 @@ class TrainingLabels:
         }
 
 
-def read_training_labels(run: RunFolder, *, occurrence: bool = False, emotions: bool = False) -> TrainingLabels:
+def read_training_labels(
+    run: RunFolder, *, occurrence: bool = False, emotions: bool = False, occurrence_from: float = 2
+) -> TrainingLabels:
     """Read the consolidated labels of a run.
 
     A null vector (a row whose status is not ``ok``) becomes zeros, and `valid` says so; no row is dropped.
@@ -147,9 +157,12 @@ def read_training_labels(run: RunFolder, *, occurrence: bool = False, emotions: 
     run : RunFolder
         ``derivatives/au3dmm/<pipeline>``.
     occurrence : bool
-        Whether to read frame-level action units (``frame_occurrence`` of vocabulary ``au``) from the annotations, too.
+        Whether to read frame-level action units (``frame_occurrence`` and ``frame_intensity`` of vocabulary ``au``)
+        from the annotations, too.
     emotions : bool
         Whether to read what emotion recordings show (``video_class`` of vocabulary ``emotion``) from there, too.
+    occurrence_from : float
+        The intensity, 0 to 5, from which on a unit counts as there in recordings where no occurrence of it was coded.
 
     Raises
     ------
@@ -176,7 +189,10 @@ def read_training_labels(run: RunFolder, *, occurrence: bool = False, emotions: 
     _check_index(run, index, names, n)
     felt = read_emotions(run) if emotions else {}
     sessions = tuple(_session(run, row, felt.get(row.session_id, {})) for row in index)
-    said, units = _occurrence(run, sessions, arrays["rgb_frame_index"]) if occurrence else (np.empty((n, 0), "f4"), ())
+    units: tuple[str, ...] = ()
+    said = np.empty((n, 0), np.float32)
+    if occurrence:
+        said, units = read_occurrence(run, sessions, arrays["rgb_frame_index"], occurrence_from)
     k = arrays["alpha"].shape[1]
     return TrainingLabels(
         **arrays,
@@ -255,6 +271,7 @@ def _session(run: RunFolder, row: IndexRow, felt: Mapping[str, str]) -> Training
         row.labels_sha256,
         felt.get("emotion"),
         felt.get("reported_emotion"),
+        row.has_events,
     )
 
 
@@ -269,38 +286,6 @@ def _mirror(run: RunFolder, basis: Mapping[str, Any], k: int) -> NDArray[np.floa
     except (TypeError, ValueError, IndexError) as err:
         raise SchemaError(f"{run.labels}: mirror_au in the metadata is damaged: {err}; label again") from err
     return matrix
-
-
-def _occurrence(
-    run: RunFolder, sessions: tuple[TrainingSession, ...], rgb_frame_index: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Return (N, A) codes of the nearest RGB frames, and the names of the A units; the first source to speak counts."""
-    table = read_table(
-        run.annotations, "annotations", ["session_id", "kind", "vocabulary", "label", "frame_index", "value"]
-    )
-    words = {name: table[name].cast(pa.string()) for name in ("session_id", "kind", "vocabulary", "label")}
-    wanted = pc.and_(pc.equal(words["kind"], "frame_occurrence"), pc.equal(words["vocabulary"], "au"))
-    wanted = pc.and_(wanted, pc.is_valid(table["value"]))
-    labels = words["label"].filter(wanted).to_pylist()
-    whose = words["session_id"].filter(wanted).to_pylist()
-    frames = table["frame_index"].filter(wanted).to_numpy()
-    values = table["value"].filter(wanted).to_numpy()
-    units = tuple(sorted(set(labels), key=unit_order))
-    place = {name: i for i, name in enumerate(units)}
-    of: dict[str, list[int]] = {}
-    for i, name in enumerate(whose):
-        of.setdefault(name, []).append(i)
-    out = np.full((len(rgb_frame_index), len(units)), np.nan, np.float32)
-    for session in sessions:
-        mine = of.get(session.session_id)
-        near = rgb_frame_index[session.rows]
-        if not mine or not len(near):
-            continue
-        mine = mine[::-1]  # the first wins: it is written last
-        codes = np.full((max(int(frames[mine].max()), int(near.max())) + 2, len(units)), np.nan, np.float32)
-        codes[frames[mine], [place[labels[i]] for i in mine]] = values[mine] > 0
-        out[session.rows] = codes[near]  # -1, no RGB frame, is the last row, which nobody wrote
-    return out, units
 
 
 def read_emotions(run: RunFolder) -> dict[str, dict[str, str]]:
@@ -322,15 +307,3 @@ def read_emotions(run: RunFolder) -> dict[str, dict[str, str]]:
         if origin in _EMOTION_OF:
             felt.setdefault(session, {}).setdefault(_EMOTION_OF[origin], label)
     return felt
-
-
-def unit_order(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which action units stand as people count.
-
-    Examples
-    --------
-    >>> sorted(["AU12", "AU2", "AU1"], key=unit_order)
-    ['AU1', 'AU2', 'AU12']
-    """
-    pieces = re.split(r"(\d+)", name)
-    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces]

@@ -17,7 +17,16 @@ from au3dmm.io.ledger import Ledger
 from au3dmm.io.run_folder import LEDGER, RunFolder
 from au3dmm.io.session import Session
 from au3dmm.io.session_events import open_session_events
-from au3dmm.pipeline.steps import ORDER, PICTURES, Inputs, SharedIdentity, Step, output_files, session_steps
+from au3dmm.pipeline.steps import (
+    ORDER,
+    PICTURES,
+    WITHOUT_EVENTS,
+    Inputs,
+    SharedIdentity,
+    Step,
+    output_files,
+    session_steps,
+)
 from au3dmm.stages import detect, sync_check
 
 log = logging.getLogger(__name__)
@@ -171,6 +180,11 @@ def run_steps(
                 for path in step.outputs.values():
                     path.unlink(missing_ok=True)
             continue
+        if step.name == "align" and session.manifest.events is None:
+            for name in set(ORDER) - set(
+                WITHOUT_EVENTS
+            ):  # it had events once: their frames are not those of its labels
+                ledger.forget(name, folder)
         run_step(step, ledger, run, session, params, execution, forced=step.name in force)
     return run
 

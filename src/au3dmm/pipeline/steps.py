@@ -18,7 +18,7 @@ from au3dmm.io.hashing import fingerprint, sha256_json
 from au3dmm.io.ledger import Ledger
 from au3dmm.io.session import Session
 from au3dmm.report import calibration_picture, clock_picture, fit_overlay
-from au3dmm.stages import align, detect, fit, frames, identity, sync
+from au3dmm.stages import align, align_frames, detect, fit, frames, identity, sync
 
 STAGES: dict[str, ModuleType] = {
     "detect": detect,
@@ -37,8 +37,11 @@ PICTURES: dict[str, ModuleType] = {
 }
 """What is drawn if asked for; like a stage, but without parameters."""
 
-WITHOUT_EVENTS = ("detect", "identity", "fit", "overlay", "calibration_picture")
+WITHOUT_EVENTS = ("detect", "identity", "fit", "align", "overlay", "calibration_picture")
 """What can be done for a recording that has no events."""
+
+IN_PLACE: dict[str, ModuleType] = {"align": align_frames}
+"""Of such a recording, what does a stage's work: there are RGB frames to label, and no clock between two cameras."""
 
 ORDER = (*STAGES, *PICTURES)
 
@@ -145,8 +148,9 @@ def session_steps(
     input_mark = cache(session.input_fingerprint)  # several stages read the same part
     if shared is not None:
         files["identity"], marks["identity"] = shared.path, shared.mark
-    for name, module in {**STAGES, **PICTURES}.items():
-        if (session.manifest.events is None and name not in WITHOUT_EVENTS) or (name == "identity" and shared):
+    rgb_only = session.manifest.events is None
+    for name, module in {**STAGES, **PICTURES, **(IN_PLACE if rgb_only else {})}.items():
+        if (rgb_only and name not in WITHOUT_EVENTS) or (name == "identity" and shared):
             continue
         section = getattr(params, name) if name in STAGES else Params()
         if name == "identity":

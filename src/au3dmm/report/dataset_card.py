@@ -9,7 +9,7 @@ from au3dmm.io.atomic import write_bytes
 from au3dmm.io.front_matter import front_matter
 from au3dmm.io.licences import hub_licence
 from au3dmm.io.run_folder import RunFolder
-from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, outcome_counts, part_of, read_index, tally
+from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, frame_word, outcome_counts, part_of, read_index, tally
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _FAILURES_MOST = 50
@@ -56,7 +56,7 @@ def dataset_card(rows: Sequence[IndexRow], metadata: Mapping[str, Any]) -> str:
     metadata : mapping
         What the index says of the dataset.
     """
-    counts = outcome_counts(rows)
+    counts, frames = outcome_counts(rows), frame_word(rows)
     about = metadata.get("dataset") or {}
     name = about.get("name", "A dataset")
     head = {
@@ -65,7 +65,7 @@ def dataset_card(rows: Sequence[IndexRow], metadata: Mapping[str, Any]) -> str:
         "size_categories": [next((word for most, word in _SIZES if counts["rows"] < most), "1M<n<10M")],
         "tags": ["event-camera", "facial-action-units", "3d-morphable-model", "au3dmm"],
     }
-    said = f"Labels of {counts['rows_ok']} of {counts['rows']} event frames, from {counts['ok']} of"
+    said = f"Labels of {counts['rows_ok']} of {counts['rows']} {frames}, from {counts['ok']} of"
     said += f" {counts['sessions']} sessions of {counts['subjects']} subjects."
     blocks = [
         front_matter(head).rstrip(),
@@ -73,18 +73,18 @@ def dataset_card(rows: Sequence[IndexRow], metadata: Mapping[str, Any]) -> str:
         said + (f" {about['description']}" if about.get("description") else ""),
         *_warnings(metadata),
         "## Counts",
-        _table(("", "n"), _count_rows(counts)),
+        _table(("", "n"), _count_rows(counts, frames)),
         f"## Failed: {counts['failed']} of {counts['sessions']} sessions",
         _failed(rows),
         "## Split",
         _split_words(metadata),
-        _table(_TALLY, [_tally_row(t) for t in tally(rows, part_of)]),
+        _tallied(tally(rows, part_of), frames),
         "## What was asked for",
-        _table(_TALLY, [_tally_row(t) for t in tally(rows, asked_for)]),
+        _tallied(tally(rows, asked_for), frames),
         "## How it was made",
         _table(("", ""), _made(metadata)),
         "## How to read it",
-        _READ,
+        _READ.replace("event frame", frames[:-1]),
         "`sessions.parquet` has a row for every session, failed ones included; `annotations.parquet` what people said"
         " of them (action units asked for, onsets, codes), apart from what was fitted. Columns and units are described"
         " in au3dmm's `docs/formats.md`.",
@@ -102,21 +102,22 @@ def dataset_card(rows: Sequence[IndexRow], metadata: Mapping[str, Any]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-_TALLY = ("", "sessions", "failed", "subjects", "event frames", "with values")
+def _tallied(tallies: Sequence[Tally], frames: str) -> str:
+    return _table(("", "sessions", "failed", "subjects", frames, "with values"), [_tally_row(t) for t in tallies])
 
 
 def _tally_row(t: Tally) -> tuple[object, ...]:
     return t.name, t.sessions, t.failed, t.subjects, t.rows, t.rows_ok
 
 
-def _count_rows(counts: Mapping[str, int]) -> list[tuple[object, ...]]:
+def _count_rows(counts: Mapping[str, int], frames: str) -> list[tuple[object, ...]]:
     return [
         ("sessions", counts["sessions"]),
         ("... labelled", counts["ok"]),
-        ("... without events, so without labels", counts["no_events"]),
+        ("... without events: labels of RGB frames", counts["no_events"]),
         ("... failed", counts["failed"]),
         ("subjects", counts["subjects"]),
-        ("event frames", counts["rows"]),
+        (frames, counts["rows"]),
         ("... with values", counts["rows_ok"]),
     ]
 

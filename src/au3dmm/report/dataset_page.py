@@ -17,7 +17,7 @@ from au3dmm.io.evaluations import Evaluated, ExperimentTable, evaluations_in, ex
 from au3dmm.io.failures import read_failures
 from au3dmm.io.neutral_faces import NeutralRow, neutral_faces
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
-from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, outcome_counts, part_of, read_index, tally
+from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, frame_word, outcome_counts, part_of, read_index, tally
 from au3dmm.report.calibration import KINDS, LIMITS, calibration_of
 from au3dmm.report.trained_models import trained_models
 
@@ -143,10 +143,11 @@ def dataset_page(
     return environment.get_template("dataset.html.j2").render(
         title=title,
         counts=counts,
+        frames=frame_word(rows),
         demo=basis.get("kind") == "demo",
         failed=failed,
         again=again,
-        facts=_facts(counts, metadata),
+        facts=_facts(counts, metadata, frame_word(rows)),
         rates=_histogram([row.label_rate for row in rows if row.label_rate is not None]),
         rows=[_session(row) for row in rows],
         tables=[
@@ -197,7 +198,8 @@ def _session(row: IndexRow) -> dict[str, Any]:
         "session": row.session_id,
         "subject": row.subject_id or "unknown",
         "asked": asked_for(row),
-        "status": {"ok": "labelled", "no_events": "no events", "failed": "failed"}[row.status],
+        "status": {"ok": "labelled", "no_events": "no events", "failed": "failed"}[row.status]
+        + (", RGB only" if row.status == "ok" and not row.has_events else ""),
         "part": part_of(row) or "",
         "rgb": row.frames_rgb,
         "events": row.frames_event if row.status == "ok" else None,
@@ -214,7 +216,7 @@ def _tallies(rows: Sequence[IndexRow], key: Any) -> list[dict[str, Any]]:
     return [{"tally": t, "share": round(100 * t.rows_ok / most, 1)} for t in found]
 
 
-def _facts(counts: Mapping[str, int], metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _facts(counts: Mapping[str, int], metadata: Mapping[str, Any], frames: str) -> list[tuple[str, str]]:
     basis, clock = metadata.get("basis") or {}, metadata.get("clock") or {}
     detector, about = metadata.get("detector") or {}, metadata.get("dataset") or {}
     worst = clock.get("uncertainty_us_max")
@@ -223,7 +225,7 @@ def _facts(counts: Mapping[str, int], metadata: Mapping[str, Any]) -> list[tuple
         ("labelled", f"{_count(counts['ok'])} of {_n(counts['sessions'], 'session')}"),
         ("failed", _n(counts["failed"], "session")),
         ("without events", _n(counts["no_events"], "session")),
-        ("event frames", _count(counts["rows"])),
+        (frames, _count(counts["rows"])),
         ("with values", f"{_count(counts['rows_ok'])} ({_percent(rate)})"),
         ("basis", f"{basis.get('kind') or 'unknown'}, {basis.get('k_au') or 'unknown'} AU components"),
         ("landmarks", str(detector.get("name") or "unknown")),

@@ -72,19 +72,15 @@ def run(
         alignment = align(t_label, t_frame, status, params.method, params.max_gap_us, no_events)
     except FitError as err:
         raise SchemaError(f"{coefficients}: {err}") from err
-    table = _table(recording, frames, windows, alignment, t_frame, params)
+    table = label_table(recording, frames, windows, alignment, t_frame, params)
     assert len(table) == len(windows), "one label row per event frame"
     made = read_metadata(coefficients)
-    counts = {str(word): int(n) for word, n in zip(*np.unique(alignment.status, return_counts=True), strict=True)}
+    counts = status_counts(alignment)
     metadata = {
         "stage": "align",
         "params": params.model_dump(mode="json"),
         **(stamp or {}),
-        "basis": made.get("basis"),
-        **({"intensity": made["intensity"]} if "intensity" in made else {}),
-        "detector": made.get("detector"),
-        "landmark_scheme": made.get("landmark_scheme"),
-        "uncertainty": made.get("uncertainty"),
+        **made_with(made),
         "clock": found.summary(),
         "event_file": read_clock_metadata(clock).get("event_file", {}),
         "windows": read_metadata(event_frames).get("windows"),
@@ -97,7 +93,23 @@ def run(
     return {"frames": len(table), "ok": 0, **counts}
 
 
-def _table(
+def made_with(coefficients: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what labels say of how their coefficients were made, out of the metadata of these."""
+    return {
+        "basis": coefficients.get("basis"),
+        **({"intensity": coefficients["intensity"]} if "intensity" in coefficients else {}),
+        "detector": coefficients.get("detector"),
+        "landmark_scheme": coefficients.get("landmark_scheme"),
+        "uncertainty": coefficients.get("uncertainty"),
+    }
+
+
+def status_counts(alignment: Alignment) -> dict[str, int]:
+    """Count labels by status."""
+    return {str(word): int(n) for word, n in zip(*np.unique(alignment.status, return_counts=True), strict=True)}
+
+
+def label_table(
     session: Session,
     frames: pa.Table,
     windows: pa.Table,
@@ -105,6 +117,7 @@ def _table(
     t_frame: NDArray[np.int64],
     params: AlignParams,
 ) -> pa.Table:
+    """Carry coefficients over to labels, a row for each window; see `core.alignment`."""
     n, ok = len(windows), alignment.ok
     usable = np.array([word == "ok" for word in frames["status"].to_pylist()], bool)
 

@@ -34,7 +34,7 @@ class Entry:
     folder : Path
         Where the run wrote its files.
     failure : str or None
-        Why it has no labels, in one line; None if it has them, or has no events.
+        Why it has no labels, in one line; None if it has them.
     name : str, optional
         What to call it, if there is no session.
     """
@@ -77,7 +77,6 @@ def find_recordings(entries: Iterable[Entry]) -> list[Recording]:
             found.append(Recording(row, entry.folder, _UNSAID, annotations_schema().empty_table))
             continue
         session, about = entry.session, entry.session.manifest.session
-        events = session.manifest.events is not None
         row = IndexRow(
             session.session_id,
             session.subject_id,
@@ -85,7 +84,7 @@ def find_recordings(entries: Iterable[Entry]) -> list[Recording]:
             about.task,
             about.run,
             about.simulated_events,
-            status="failed" if entry.failure is not None else "ok" if events else "no_events",
+            status="ok" if entry.failure is None else "failed",
             failure=entry.failure,
         )
         found.append(Recording(row, entry.folder, _said_mark(session), _said(session)))

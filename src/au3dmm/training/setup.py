@@ -126,6 +126,8 @@ def read_setup(
     of_part: dict[Part, list[int]] = {part: sessions_of(labels, part, params.data) for part in ("train", "val")}
     if not of_part["train"]:
         raise ConfigError(f"{run.path}: no recording of it is in train; expected some; see splits in the pipeline file")
+    if frames and params.data.modality == "events":
+        of_part = {part: with_events(labels, some, params, speak, part != "val") for part, some in of_part.items()}
     used = sorted({i for part in of_part.values() for i in part})
     mesh = read_mesh_data(labels, params.mesh, of_part["train"]) if _refines(params.model) else None
     labels = labels if mesh is None else mesh.labels
@@ -206,6 +208,8 @@ def read_part(
     used = sessions_of(labels, part, data)
     if not used:
         raise ConfigError(f"{run.path}: no recording of it is in {part}; expected some")
+    if said["representation"] is not None and params.data.modality == "events":
+        used = with_events(labels, used, params, speak=True)
     if _refines(params.model):
         mesh = read_mesh_data(labels, params.mesh, (), content)
         return MeshClips(mesh, used, data, said["classes"]), None
@@ -222,7 +226,12 @@ def read_part(
 
 def read_labels(run: RunFolder, params: TrainParams, *, occurrence: bool) -> TrainingLabels:
     """Read the labels of a run, and what a training file classifies by."""
-    return read_training_labels(run, occurrence=occurrence, emotions=params.data.classes.endswith("emotion"))
+    return read_training_labels(
+        run,
+        occurrence=occurrence,
+        emotions=params.data.classes.endswith("emotion"),
+        occurrence_from=params.data.occurrence_from,
+    )
 
 
 def class_names(labels: TrainingLabels, params: TrainParams) -> tuple[str, ...]:
@@ -235,6 +244,28 @@ def class_names(labels: TrainingLabels, params: TrainParams) -> tuple[str, ...]:
             f" to another of {', '.join(get_args(Classes))}, or loss.classes = 0 to learn coefficients alone"
         )
     return found
+
+
+def with_events(
+    labels: TrainingLabels, numbers: Sequence[int], params: TrainParams, speak: bool, needed: bool = True
+) -> list[int]:
+    """Return the recordings that have events, and name the others in one line: models of events cannot see them.
+
+    Raises
+    ------
+    ConfigError
+        If none has, and some are `needed`.
+    """
+    kept = [i for i in numbers if labels.sessions[i].has_events]
+    without = [labels.sessions[i].session_id for i in numbers if not labels.sessions[i].has_events]
+    if without and not kept and needed:
+        raise ConfigError(
+            f"{labels.run.path}: {params.model} sees events, and these recordings have none: {_some(without)}; expected"
+            " recordings with [events], or data.modality = 'rgb'"
+        )
+    if without and speak:
+        log.warning("recordings without events are left out, as %s sees events: %s", params.model, _some(without))
+    return kept
 
 
 def find_frames(
@@ -263,7 +294,7 @@ def find_frames(
             f" frames.representation = {name!r}"
         )
     if params.data.modality == "rgb":
-        sources = cached_rgb_frames(labels, used, cache, dataset, progress)
+        sources = cached_rgb_frames(labels, used, cache, dataset, progress, crop=params.data.crop)
         name = RGB
     shapes: Counter[tuple[int, ...]] = Counter()
     for i in used:
@@ -325,8 +356,8 @@ def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
     loss, labels = params.loss, train.labels
     if loss.occurrence and not labels.names_occurrence:
         raise ConfigError(
-            f"loss.occurrence = {loss.occurrence:g}, but {labels.run.annotations} has no frame_occurrence of action"
-            " units; set it to 0"
+            f"loss.occurrence = {loss.occurrence:g}, but {labels.run.annotations} has neither frame_occurrence nor"
+            " frame_intensity of action units; set it to 0"
         )
     loss = with_weights(loss, train)
     if frames or not loss.alpha:

@@ -13,12 +13,12 @@ from au3dmm.io.hashing import sha256_file
 from au3dmm.io.ledger import is_entry
 from au3dmm.io.table_info import TableInfo, read_table_info, schema_differences
 from au3dmm.validation.problem import Problem
-from au3dmm.validation.tables import Finding, check_pair, check_table, load
+from au3dmm.validation.tables import Finding, check_pair, check_rgb_rows, check_table, load
 
 AGAIN = "run au3dmm label again"
 _REMAKE = "delete the file and run au3dmm label again"
-_RGB_STAGES = ("detect", "identity", "fit")
-_EVENT_STAGES = ("sync", "frames", "align")
+_STAGES = ("detect", "identity", "fit", "align")
+_EVENT_STAGES = ("sync", "frames")
 
 
 def check_session(folder: Path) -> tuple[dict[str, TableInfo], list[Problem]]:
@@ -86,7 +86,8 @@ def _read_ledger(path: Path) -> tuple[dict[str, Any], list[Problem]]:
 def _missing_stages(folder: Path, entries: dict[str, Any]) -> list[Problem]:
     if not entries:
         return []
-    due = _RGB_STAGES + (_EVENT_STAGES if any(stage in entries for stage in _EVENT_STAGES) else ())
+    events = any(stage in entries for stage in _EVENT_STAGES)
+    due = (*_STAGES[:3], *(_EVENT_STAGES if events else ()), *_STAGES[3:])
     if (folder.parent.parent / "subjects").is_dir():  # of a whole dataset: all of a subject's sessions share one
         due = tuple(stage for stage in due if stage != "identity")
     path = folder / "stage.json"
@@ -143,6 +144,9 @@ def _check_rows(infos: dict[str, TableInfo]) -> list[Problem]:
         if first in tables and second in tables:
             findings = check_pair(tables[first], tables[second], infos[first].path.name)
             problems += [_from_finding(infos[second].path, finding) for finding in findings]
+    if "labels" in tables and "coefficients" in tables and infos["labels"].metadata.get("windows") == "frame":
+        findings = check_rgb_rows(tables["coefficients"], tables["labels"], infos["coefficients"].path.name)
+        problems += [_from_finding(infos["labels"].path, finding) for finding in findings]
     return problems
 
 

@@ -111,6 +111,17 @@ def check_pair(first: Any, second: Any, name: str) -> Iterator[Finding]:
                 yield Finding(f"{column} differs in {_rows(differs)}", f"{column} of {name}")
 
 
+def check_rgb_rows(fitted: Any, labels: Any, name: str) -> Iterator[Finding]:
+    """Check that labels of a recording without events are those of its RGB frames, which the file `name` holds."""
+    if len(fitted) != len(labels):
+        yield Finding(f"{len(labels)} rows", f"{len(fitted)}, as many as {name}: there are no events")
+        return
+    for column, said in (("rgb_frame_index", "frame_index"), ("t_label_us", "t_rgb_us"), ("status", "status")):
+        differs = np.array(labels[column].to_pylist()) != np.array(fitted[said].to_pylist())
+        if differs.any():
+            yield Finding(f"{column} differs in {_rows(differs)}", f"{said} of {name}: there are no events")
+
+
 def _words(table: Any) -> Iterator[Finding]:
     for column, known in (("status", STATUSES), ("align", _ALIGNED)):
         if column in table.column_names:
