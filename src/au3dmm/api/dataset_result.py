@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from au3dmm.api.result_html import html_table
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.pipeline.failure import Failure
 from au3dmm.pipeline.interrupts import INTERRUPTED
+
+_TOLD = 10  # failures, and warnings, that a notebook shows
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,24 @@ class DatasetResult:
         if not bad and not self.stopped:
             return 0
         return 4 if all(state == "failed" for state in self.states.values()) else 3
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: counts, failures with their reasons, warnings, where the report is."""
+        counts = ", ".join(f"{n} {state}" for state, n in sorted(Counter(self.states.values()).items()))
+        rows = [("sessions", f"{len(self.states)}: {counts}" if self.states else "none")]
+        if self.excluded:
+            rows.append(("left out", f"{len(self.excluded)} (no consent)"))
+        if self.stopped:
+            rows.append(("stopped", self.stopped))
+        rows += [(f.session_id, f"failed at {f.stage}: {f.message}") for f in self.failures[:_TOLD]]
+        if len(self.failures) > _TOLD:
+            rows.append(("...", f"{len(self.failures) - _TOLD} more failures in {self.folder.failures}"))
+        said = [(name, text) for name, texts in self.warnings.items() for text in texts]
+        rows += [(f"warning, {name}", text) for name, text in said[:_TOLD]]
+        if len(said) > _TOLD:
+            rows.append(("...", f"{len(said) - _TOLD} more warnings"))
+        rows.append(("report", str(self.folder.report)))
+        return html_table(f"dataset {self.dataset}", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values, with the keys that ``run --json`` prints."""

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from au3dmm.api.result_html import html_table
 from au3dmm.core.basis import Bases
 from au3dmm.io.clock import read_clock
 from au3dmm.io.session import Session
 from au3dmm.io.tables import read_table
 from au3dmm.pipeline import SessionRun
+
+if TYPE_CHECKING:
+    from au3dmm.report.plots_style import Figure
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,65 @@ class LabelResult:
         """
         said = self.summaries.get("detect", {})
         return {name: said[name] for name in ("jitter_px", "jitter_iod", "flags", "check") if name in said}
+
+    def plot(self, n: int = 6, *, only: Sequence[str] = (), intensities: bool = False, width: str = "double") -> Figure:
+        """Draw the coefficients that vary most over time, each with its uncertainty.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        only : sequence of str
+            These instead: components (``"c10"``) or action units (``"AU12"``).
+        intensities : bool
+            FACS-like intensities instead of coefficients; the basis must have them.
+        width : str
+            ``"single"`` (85 mm), ``"double"`` (175 mm), or a number of mm.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A notebook shows it; ``.savefig("smile.pdf")`` writes it. `au3dmm plot` draws more kinds.
+
+        Raises
+        ------
+        ConfigError
+            If there is no component or unit of a name, or no such width.
+        SchemaError
+            If the tables are gone, or have no intensities.
+
+        Examples
+        --------
+        >>> result = au3dmm.label_session("session")   # doctest: +SKIP
+        >>> result.plot(only=["AU12", "AU4"])          # doctest: +SKIP
+        """
+        from au3dmm.report.plots_coefficients import coefficients_figure, read_curves
+        from au3dmm.report.plots_style import print_style, width_inches
+
+        wide = width_inches(width)
+        source = self.outputs["labels" if "labels" in self.outputs else "coefficients"]
+        curves = read_curves(source, intensities=intensities)
+        with print_style():
+            return coefficients_figure(curves, curves.named(only) if only else curves.strongest(n), wide)
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: numbers, warnings and files; nothing that shows the person."""
+        share = f" ({100 * self.frames_face / self.frames_rgb:.1f} %)" if self.frames_rgb else ""
+        rows = [("RGB frames", f"{self.frames_rgb}, a face fitted in {self.frames_face}{share}")]
+        if "labels" in self.outputs:
+            rest = "".join(f", {n} {word}" for word, n in self.status.items() if word != "ok")
+            rows.append(("event frames", f"{self.frames_event}, {self.frames_labelled} with values{rest}"))
+        if self.rmse_px_median is not None and self.rmse_iod_median is not None:
+            told = f"{self.rmse_px_median:.2f} px median, {100 * self.rmse_iod_median:.2f} % of the outer eye distance"
+            rows.append(("fit error", told))
+        if self.clock is not None:
+            doubt = self.clock["uncertainty_us"]
+            known = "uncertainty unknown" if doubt is None else f"uncertainty {doubt:.3g} us"
+            rows.append(("clock", f"{self.clock['method']}: offset {self.clock['offset_us']:.1f} us, {known}"))
+        rows.append(("basis", f"{self.basis['path']} ({self.basis['kind']})"))
+        rows += [("warning", text) for text in self.warnings]
+        rows.append(("files", str(next(iter(self.outputs.values())).parent) if self.outputs else "none"))
+        return html_table(f"session {self.session_id} (subject {self.subject_id})", rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values, with the keys that ``label --json`` prints."""

@@ -17,12 +17,15 @@ from au3dmm.cli.init import init
 from au3dmm.cli.inspect import inspect
 from au3dmm.cli.label import label
 from au3dmm.cli.output import one_line, print_error
+from au3dmm.cli.plot import plot
 from au3dmm.cli.predict import predict
+from au3dmm.cli.render import render
 from au3dmm.cli.run import run as run_dataset
 from au3dmm.cli.schema import schema
 from au3dmm.cli.synth import synth
 from au3dmm.cli.train import train
 from au3dmm.cli.validate import validate
+from au3dmm.cli.view import view
 from au3dmm.cli.weights import weights
 from au3dmm.errors import Au3dmmError
 
@@ -57,6 +60,9 @@ for _command in (
     evaluate,
     predict,
     experiment,
+    plot,
+    render,
+    view,
     inspect,
     events,
     fit_bases,

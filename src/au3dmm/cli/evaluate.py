@@ -159,20 +159,25 @@ def _meshes(
 
 def _draw(folder: Path, found: Mapping[str, Any]) -> None:
     """Draw the confusion of classes, those of one part of the face side by side."""
+    from au3dmm.io.atomic import write_bytes
+
+    if "confusion" in found:
+        write_bytes(folder / "confusion.png", confusion_picture(found))
+
+
+def confusion_picture(found: Mapping[str, Any], **how: Any) -> bytes:
+    """Return the picture of ``metrics.json`` that has a confusion; `how` goes to `draw_confusion`."""
     import numpy as np
 
     from au3dmm.evaluation.classification import GROUPS
-    from au3dmm.io.atomic import write_bytes
     from au3dmm.report.confusion_picture import draw_confusion
     from au3dmm.training.evaluation_files import grouped_order
 
-    if "confusion" not in found:
-        return
     table, classes = grouped_order(found)
     title = (
         f"{found['model']}, {found['split']}: {_people(found, True)}, accuracy {_value(found, 'top1')} (% of each row)"
     )
-    write_bytes(folder / "confusion.png", draw_confusion(np.array(table), classes, title, GROUPS))
+    return draw_confusion(np.array(table), classes, title, GROUPS, **how)
 
 
 def _people(found: Mapping[str, Any], classified: bool = False) -> str:

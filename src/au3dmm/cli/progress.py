@@ -41,6 +41,9 @@ _UNITS = {
     "rgb": "recordings",
     "train": "steps",
     "evaluate": "clips",
+    "plot": "pictures",
+    "render": "frames",
+    "view": "frames",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from au3dmm.errors import SchemaError
 from au3dmm.io.atomic import write_bytes
 from au3dmm.io.clock import Clock, read_clock, read_evidence
 from au3dmm.io.session import read_session
+from au3dmm.report.plots_style import figure_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +28,8 @@ _BLUE, _ORANGE, _RED, _GREEN = "#0072B2", "#E69F00", "#D55E00", "#009E73"
 _INK, _FAINT = "#222222", "#767676"
 _DPI = 110
 _SIZE = (10.0, 6.2)  # inches
+_LEAST = 0.76  # of the usual size of text
+_CHARACTERS = 10.5  # of a headline, per inch
 _STATED = {
     "start": "Nothing was measured: both cameras are taken to have started together.\n"
     "That is a guess, which may be hundreds of ms off.",
@@ -68,8 +70,17 @@ def run(
     return {"kind": evidence["kind"]}
 
 
-def draw_clock(clock: Clock, evidence: Mapping[str, Any], session_id: str, source: str = "clock.json") -> bytes:
-    """Return the picture of a clock as the bytes of a PNG; equal clocks give equal bytes.
+def draw_clock(
+    clock: Clock,
+    evidence: Mapping[str, Any],
+    session_id: str,
+    source: str = "clock.json",
+    *,
+    suffix: str = ".png",
+    dpi: int = _DPI,
+    width: float = _SIZE[0],
+) -> bytes:
+    """Return the picture of a clock as the bytes of a PNG, SVG or PDF; equal clocks give equal bytes.
 
     Parameters
     ----------
@@ -80,6 +91,12 @@ def draw_clock(clock: Clock, evidence: Mapping[str, Any], session_id: str, sourc
         For the title.
     source : str
         For messages: where the evidence is from.
+    suffix : str
+        ``.png``, ``.svg`` or ``.pdf``.
+    dpi : int
+        Of a PNG.
+    width : float
+        inches, 6 at least; text shrinks a little in a narrow picture.
 
     Raises
     ------
@@ -90,10 +107,19 @@ def draw_clock(clock: Clock, evidence: Mapping[str, Any], session_id: str, sourc
     import matplotlib
     from matplotlib.figure import Figure
 
+    small = min(1.0, max(width / _SIZE[0], _LEAST))
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
-        matplotlib.rcParams.update({"font.size": 8.5, "axes.spines.top": False, "axes.spines.right": False})
-        figure = Figure(figsize=_SIZE, dpi=_DPI)
+        matplotlib.rcParams.update(
+            {
+                "font.size": 8.5 * small,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "svg.hashsalt": "au3dmm",
+                "pdf.fonttype": 42,
+            }
+        )
+        figure = Figure(figsize=(width, _SIZE[1] * width / _SIZE[0]), dpi=dpi)
         try:
             title = {"trigger": _draw_triggers, "motion": _draw_motion}.get(evidence["kind"], _draw_stated)(
                 figure, clock, evidence
@@ -102,15 +128,15 @@ def draw_clock(clock: Clock, evidence: Mapping[str, Any], session_id: str, sourc
             raise SchemaError(f"{source}: evidence is incomplete ({err!r}); run the sync stage again") from err
         height = figure.get_figheight()
         style: dict[str, Any] = {"color": _INK, "parse_math": False}
-        figure.text(0.06, 1 - 0.22 / height, f"{session_id}: {title}", fontsize=11, weight="bold", **style)
-        figure.text(0.06, 1 - 0.4 / height, _numbers(clock), **style)
+        headline = f"{session_id}: {title}"
+        fits = min(1.0, width * _CHARACTERS / small / len(headline))
+        figure.text(0.06, 1 - 0.22 / height, headline, fontsize=11 * small * fits, weight="bold", **style)
+        figure.text(0.06, 1 - (0.22 + 0.18 * small) / height, _numbers(clock), **style)
         for i, warning in enumerate(clock.warnings):
             figure.text(
                 0.06, (0.08 + 0.13 * i) / height, f"Warning: {warning}", color=_RED, fontsize=7, parse_math=False
             )
-        out = io.BytesIO()
-        figure.savefig(out, format="png", metadata={"Software": None})
-        return out.getvalue()
+        return figure_bytes(figure, suffix, dpi)
 
 
 def _numbers(clock: Clock) -> str:
@@ -177,8 +203,10 @@ def _draw_triggers(figure: Figure, clock: Clock, evidence: Mapping[str, Any]) ->
 
 def _draw_motion(figure: Figure, clock: Clock, evidence: Mapping[str, Any]) -> str:
     doubt = float(clock.uncertainty_us or 0.0)
+    narrow = figure.get_figwidth() < _SIZE[0]
+    left, top, apart = (0.085, 0.855, 0.55) if narrow else (0.07, 0.88, 0.45)
     grid = figure.add_gridspec(
-        2, 2, width_ratios=(1.7, 1), hspace=0.45, wspace=0.2, left=0.07, right=0.975, bottom=0.1, top=0.88
+        2, 2, width_ratios=(1.7, 1), hspace=apart, wspace=0.2, left=left, right=0.975, bottom=0.1, top=top
     )
     overall, close, seen = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
     offset, r = _curve(evidence["curve"])
@@ -222,7 +250,10 @@ def _curve(curve: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _legend_above(axes: Axes, columns: int) -> None:
-    axes.legend(loc="lower left", ncols=columns, bbox_to_anchor=(0.0, 0.99), borderpad=0.1, frameon=False, fontsize=7.5)
+    import matplotlib
+
+    style: dict[str, Any] = {"borderpad": 0.1, "frameon": False, "fontsize": matplotlib.rcParams["font.size"] - 1}
+    axes.legend(loc="lower left", ncols=columns, bbox_to_anchor=(0.0, 0.99), **style)
 
 
 def _low_and_high(*axes: Axes) -> None:
@@ -234,7 +265,7 @@ def _low_and_high(*axes: Axes) -> None:
 
 
 def _draw_stated(figure: Figure, clock: Clock, evidence: Mapping[str, Any]) -> str:
-    figure.set_size_inches(_SIZE[0], 1.6)
+    figure.set_size_inches(figure.get_figwidth(), 1.6)
     words = _STATED.get(str(evidence["kind"]), "Nothing was measured.")
     figure.text(0.06, 0.3, words, fontsize=11, color=_RED if clock.method == "start" else _INK)
     return f"clock by method {clock.method!r}"

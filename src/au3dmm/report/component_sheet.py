@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,22 +20,17 @@ from numpy.typing import NDArray
 from au3dmm.core.basis import Bases
 from au3dmm.core.basis_summary import component_table
 from au3dmm.core.meaning import where_words
-from au3dmm.errors import SchemaError
 from au3dmm.io.atomic import write_bytes
 from au3dmm.report.component_views import SHOWN_SD, BasisPictures, Heat
 from au3dmm.report.mesh_views import HEAT, on_paper
+from au3dmm.report.plots_style import METADATA, suffix_of
 
 _DPI = 200
-# what makes the bytes of PNG, PDF and SVG the same every time
-_METADATA: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    ".svg": {"Date": None, "Creator": None},
-}
 # inches, of a cell
 _PICTURE, _BAR, _LINE, _GAP, _HEADER = 1.15, 0.05, 0.098, 0.12, 0.46
 PICTURE_PX = round(_PICTURE * _DPI)
 """Height of a picture on a sheet of the usual resolution."""
+_PER_INCH = 24  # characters of a note
 _INK, _FAINT = "#222222", "#666666"
 
 
@@ -59,7 +55,14 @@ class Cell:
     texts: tuple[Text, ...]
 
 
-def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures: BasisPictures | None = None) -> None:
+def write_component_sheet(
+    path: Path,
+    bases: Bases,
+    *,
+    dpi: int = _DPI,
+    pictures: BasisPictures | None = None,
+    width: float | None = None,
+) -> None:
     """Draw every AU component: the head displaced by 2 sd, from the front and from the side that moves more.
 
     Colour is how far a vertex moves, mm, on a scale of its own for each component (their largest displacements differ
@@ -75,6 +78,8 @@ def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures
         Pixels per inch: 200 to look at, 300 for print.
     pictures : BasisPictures, optional
         Of this basis; what they hold is not drawn again.
+    width : float, optional
+        inches; as many columns as go into it, one at least. Default: a page a little higher than wide.
 
     Raises
     ------
@@ -83,7 +88,7 @@ def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures
     OutputError
         If the file cannot be written.
     """
-    _check_suffix(path)
+    suffix_of(path)
     table = component_table(bases)
     pictures = pictures or BasisPictures(bases)
     tagged = any(entry["action_units"] is not None for entry in table)
@@ -95,11 +100,26 @@ def write_component_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures
         "arrows: direction."
     )
     _write_sheet(
-        path, cells, bases.k_au, (pictures.of_components.aspect * _PICTURE, height), title, note, dpi, least_columns=4
+        path,
+        cells,
+        bases.k_au,
+        (pictures.of_components.aspect * _PICTURE, height),
+        title,
+        note,
+        dpi,
+        least_columns=4,
+        width=width,
     )
 
 
-def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures: BasisPictures | None = None) -> None:
+def write_identity_sheet(
+    path: Path,
+    bases: Bases,
+    *,
+    dpi: int = _DPI,
+    pictures: BasisPictures | None = None,
+    width: float | None = None,
+) -> None:
     """Draw the mean head, and every identity component at -2 and +2 sd, front and three-quarter view.
 
     Parameters
@@ -112,6 +132,8 @@ def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures:
         Pixels per inch: 200 to look at, 300 for print.
     pictures : BasisPictures, optional
         Of this basis; what they hold is not drawn again.
+    width : float, optional
+        inches; as many columns as go into it, one at least. Default: a page a little higher than wide.
 
     Raises
     ------
@@ -120,7 +142,7 @@ def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures:
     OutputError
         If the file cannot be written.
     """
-    _check_suffix(path)
+    suffix_of(path)
     pictures = pictures or BasisPictures(bases)
     cells = (_identity_cell(pictures, k, dpi) for k in range(-1, bases.k_id))
     title = f"{bases.k_id} identity components{_kind(bases)}"
@@ -129,7 +151,7 @@ def write_identity_sheet(path: Path, bases: Bases, *, dpi: int = _DPI, pictures:
         f"the mean head at {sd_words(SHOWN_SD)}. Colour: mm, each on its own scale; arrows: direction."
     )
     size = (3 * pictures.of_identities.aspect * _PICTURE, _PICTURE + _BAR + 0.03 + _LINE)
-    _write_sheet(path, cells, bases.k_id + 1, size, title, note, dpi, least_columns=2)
+    _write_sheet(path, cells, bases.k_id + 1, size, title, note, dpi, least_columns=2, width=width)
 
 
 def _component_cell(pictures: BasisPictures, k: int, entry: Mapping[str, Any], tagged: bool, dpi: int) -> Cell:
@@ -193,16 +215,25 @@ def _write_sheet(
     dpi: int,
     *,
     least_columns: int,
+    width: float | None = None,
 ) -> None:
     """Lay cells of a size (width, height in inches) out on one page, a little higher than wide, and write it."""
-    width, height = size[0] + _GAP, size[1] + _GAP
-    columns = min(n, max(least_columns, math.ceil(math.sqrt(n * height / width / 1.3))))
+    across, height = size[0] + _GAP, size[1] + _GAP
+    columns = min(n, max(least_columns, math.ceil(math.sqrt(n * height / across / 1.3))))
+    if width is not None:
+        columns = min(n, max(1, int((width - _GAP) / across)))
     rows = -(-n // columns)
-    page = (round((columns * width + _GAP) * dpi), round((rows * height + _HEADER) * dpi))
+    wide = max(width or 0.0, columns * across + _GAP)
+    across = (wide - _GAP) / columns
+    header = _HEADER
+    if width is not None:
+        lines = textwrap.wrap(note, int(wide * _PER_INCH))
+        note, header = "\n".join(lines), header + (len(lines) - 1) * _LINE
+    page = (round(wide * dpi), round((rows * height + header) * dpi))
     mosaic = np.full((page[1], page[0], 4), 255, np.uint8)  # with opacity, which spares matplotlib a conversion
     texts = [Text(_GAP, 0.1, title, 10, "bold"), Text(_GAP, 0.28, note, 6, colour=_FAINT)]
     for i, cell in enumerate(cells):
-        x, y = _GAP + i % columns * width, _HEADER + i // columns * height
+        x, y = _GAP + i % columns * across, header + i // columns * height
         top, left = round(y * dpi), round(x * dpi)
         mosaic[top : top + cell.picture.shape[0], left : left + cell.picture.shape[1], :3] = cell.picture
         texts += [Text(x + t.x, y + t.y, t.words, t.size, t.weight, t.colour, t.align) for t in cell.texts]
@@ -237,24 +268,18 @@ def _render(suffix: str, mosaic: NDArray[np.uint8], texts: Sequence[Text], dpi: 
             words = np.frombuffer(raw.getvalue(), np.uint8).reshape(mosaic.shape)
             y, x = np.nonzero(words[..., 3])
             mosaic[y, x, :3] = on_paper(words[y, x], mosaic[y, x, :3])
-            imsave(out, mosaic, format="png", dpi=dpi, metadata=_METADATA[suffix], pil_kwargs={"compress_level": 4})
+            imsave(out, mosaic, format="png", dpi=dpi, metadata=METADATA[suffix], pil_kwargs={"compress_level": 4})
         else:
             axes = figure.add_axes((0, 0, 1, 1))
             axes.set_axis_off()
             axes.imshow(mosaic, extent=(0, width, height, 0), aspect="auto", interpolation="none")
-            figure.savefig(out, format=suffix[1:], dpi=dpi, metadata=_METADATA[suffix])
+            figure.savefig(out, format=suffix[1:], dpi=dpi, metadata=METADATA[suffix])
     return out.getvalue()
 
 
 def _px(dpi: int) -> int:
     """Return the height of a picture on a sheet, px."""
     return round(_PICTURE * dpi)
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in _METADATA:
-        known = ", ".join(_METADATA)
-        raise SchemaError(f"{path}: sheets are written as {known}, not as {path.suffix or 'no suffix'!r}")
 
 
 def _kind(bases: Bases) -> str:

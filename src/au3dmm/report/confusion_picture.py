@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.errors import ConfigError
+from au3dmm.report.plots_style import figure_bytes
+
 _INK, _FAINT, _LINE = "#222222", "#767676", "#BBBBBB"
 _DPI = 110
 _CELL = 0.34  # inches
 _LEAST = 4.2  # inches
+_SMALLEST = 0.55  # of the usual size: numbers of 4 points
 _DARK = 0.55  # of the colour map: on darker cells numbers are white
 
 
@@ -20,8 +23,12 @@ def draw_confusion(
     classes: Sequence[str],
     title: str,
     groups: Mapping[str, Sequence[str]] | None = None,
+    *,
+    suffix: str = ".png",
+    dpi: int = _DPI,
+    width: float | None = None,
 ) -> bytes:
-    """Return the picture as the bytes of a PNG; equal tables give equal bytes.
+    """Return the picture as the bytes of a PNG, SVG or PDF; equal tables give equal bytes.
 
     Parameters
     ----------
@@ -33,6 +40,17 @@ def draw_confusion(
         Above it.
     groups : mapping, optional
         Names of groups to their classes: lines are drawn where the group changes, if its classes lie side by side.
+    suffix : str
+        ``.png``, ``.svg`` or ``.pdf``.
+    dpi : int
+        Of a PNG.
+    width : float, optional
+        inches, to which all of it is scaled; default: what its classes need.
+
+    Raises
+    ------
+    ConfigError
+        If numbers could not be read at that width.
     """
     # here: few of those who import this draw
     import matplotlib
@@ -42,32 +60,39 @@ def draw_confusion(
     total = counts.sum(1, keepdims=True)
     share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
     n = len(classes)
-    side = max(_LEAST, _CELL * n + 1.6)
+    usual = max(_LEAST, _CELL * n + 1.6)
+    side = width or usual
+    size = side / usual
+    if size < _SMALLEST:
+        raise ConfigError(
+            f"width {25.4 * side:.0f} mm: too narrow for {n} classes, expected"
+            f" {25.4 * usual * _SMALLEST:.0f} mm or more"
+        )
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
-        figure = Figure(figsize=(side, side), dpi=_DPI, layout="constrained")
+        matplotlib.rcParams.update({"svg.hashsalt": "au3dmm", "pdf.fonttype": 42, "font.size": 10 * size})
+        figure = Figure(figsize=(side, side), dpi=dpi, layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for i in range(n):
             for j in range(n):
                 if counts[i, j]:
                     ink = "white" if share[i, j] > _DARK else _INK
-                    axes.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=7, color=ink)
+                    axes.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=7 * size, color=ink)
         rows = [f"{name}  ({count})" for name, count in zip(classes, total[:, 0], strict=True)]
-        axes.set_xticks(range(n), list(classes), rotation=90, fontsize=8, color=_INK)
-        axes.set_yticks(range(n), rows, fontsize=8, color=_INK)
+        axes.set_xticks(range(n), list(classes), rotation=90, fontsize=8 * size, color=_INK)
+        axes.set_yticks(range(n), rows, fontsize=8 * size, color=_INK)
         axes.tick_params(length=0)
         for spine in axes.spines.values():
             spine.set_color(_LINE)
+            spine.set_linewidth(0.8 * size)
         for place in _borders(classes, groups or {}):
-            axes.axhline(place, color=_FAINT, linewidth=0.8)
-            axes.axvline(place, color=_FAINT, linewidth=0.8)
+            axes.axhline(place, color=_FAINT, linewidth=0.8 * size)
+            axes.axvline(place, color=_FAINT, linewidth=0.8 * size)
         axes.set_xlabel("said", color=_INK)
         axes.set_ylabel("true (videos)", color=_INK)
-        axes.set_title(title, fontsize=10, color=_INK, loc="left")
-        png = io.BytesIO()
-        figure.savefig(png, format="png", metadata={"Software": None})
-        return png.getvalue()
+        axes.set_title(title, fontsize=10 * size, color=_INK, loc="left")
+        return figure_bytes(figure, suffix, dpi)
 
 
 def _borders(classes: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[float]:

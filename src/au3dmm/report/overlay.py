@@ -18,7 +18,7 @@ DETECTED = (240, 228, 66)
 FITTED = (0, 114, 178)
 MESH = (86, 180, 233)
 _PAPER, _PADDING, _INK, _FAINT, _HALO = ((grey, grey, grey) for grey in (250, 225, 40, 130, 20))
-_CLOSED = {"right_eye", "left_eye", "outer_lips", "inner_lips"}
+CLOSED = {"right_eye", "left_eye", "outer_lips", "inner_lips"}
 _GAP, _CAPTION, _HEADER = 8, 24, 34
 _MARGIN = 1.5  # side of the crop, in sides of the box around the landmarks
 _OPACITY = 0.75
@@ -89,11 +89,11 @@ def overlay_sheet(
     for i, frame in enumerate(frames):
         y = _HEADER + i // columns * (height + _GAP)
         x = _GAP + i % columns * (width + _GAP)
-        corner, zoom = _crop_square(frame, landmarks_px[i], cell_px)
-        crop = _cut(frame, corner, zoom, cell_px)
+        corner, zoom = crop_square(frame, landmarks_px[i], cell_px)
+        crop = cut_square(frame, corner, zoom, cell_px)
         left, right = crop.copy(), crop
-        _draw_landmarks(left, _to_cell(landmarks_px[i], corner, zoom), _to_cell(fitted[i], corner, zoom))
-        right = _draw_mesh(right, projected_vertices[i], faces, corner, zoom)
+        _draw_landmarks(left, to_cell(landmarks_px[i], corner, zoom), to_cell(fitted[i], corner, zoom))
+        right = draw_mesh(right, projected_vertices[i], faces, corner, zoom)
         sheet[y : y + cell_px, x : x + cell_px] = left
         sheet[y : y + cell_px, x + cell_px + _GAP : x + width] = right
         _text(sheet, lines[i], (x + 2, y + cell_px + 17), _INK)
@@ -119,7 +119,7 @@ def frame_caption(frame_index: int, t_us: int, status: str, rmse_px: float | Non
     return "   ".join(parts)
 
 
-def _crop_square(
+def crop_square(
     frame: NDArray[np.uint8], landmarks: NDArray[np.floating], cell_px: int
 ) -> tuple[NDArray[np.float64], float]:
     """Return the top-left corner (px, of the frame) of the square to show, and cell px per frame px."""
@@ -134,11 +134,13 @@ def _crop_square(
     return np.asarray(centre - side / 2), cell_px / side
 
 
-def _to_cell(points: NDArray[np.floating], corner: NDArray[np.float64], zoom: float) -> NDArray[np.float64]:
+def to_cell(points: NDArray[np.floating], corner: NDArray[np.float64], zoom: float) -> NDArray[np.float64]:
+    """Return points (..., 2 or more), px of the frame, as (..., 2) px of the square cut from it."""
     return np.asarray((points[..., :2] - corner) * zoom - 0.5)
 
 
-def _cut(frame: NDArray[np.uint8], corner: NDArray[np.float64], zoom: float, cell_px: int) -> NDArray[np.uint8]:
+def cut_square(frame: NDArray[np.uint8], corner: NDArray[np.float64], zoom: float, cell_px: int) -> NDArray[np.uint8]:
+    """Cut a square (cell_px, cell_px, 3) out of a frame, grey where that has nothing."""
     to_frame = np.array([[1 / zoom, 0, corner[0] + 0.5 / zoom], [0, 1 / zoom, corner[1] + 0.5 / zoom]])
     flags = (cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
     cut = cv2.warpAffine(frame, to_frame, (cell_px, cell_px), flags=flags, borderMode=cv2.BORDER_REPLICATE)
@@ -158,7 +160,7 @@ def _draw_landmarks(image: NDArray[np.uint8], detected: NDArray[np.float64], fit
         points = detected[list(group)]
         if np.isfinite(points).all():
             line = np.rint(points * scale).astype(np.int32)
-            cv2.polylines(image, [line], name in _CLOSED, DETECTED, 1, cv2.LINE_AA, _SUBPIXEL)
+            cv2.polylines(image, [line], name in CLOSED, DETECTED, 1, cv2.LINE_AA, _SUBPIXEL)
     _dots(image, detected, _HALO, 2.0, -1)
     _dots(image, detected, DETECTED, 1.4, -1)
 
@@ -171,13 +173,14 @@ def _dots(
         cv2.circle(image, (x, y), round(radius * scale), colour, width, cv2.LINE_AA, _SUBPIXEL)
 
 
-def _draw_mesh(
+def draw_mesh(
     image: NDArray[np.uint8],
     vertices: NDArray[np.floating],
     faces: NDArray[np.integer],
     corner: NDArray[np.float64],
     zoom: float,
 ) -> NDArray[np.uint8]:
+    """Draw a mesh (V, 3), px of the frame and depth, half transparent over a square that was cut from it."""
     if not np.isfinite(vertices).all():
         return image
     # the camera's axes are the mesh's: x right, y up, z towards the camera
@@ -185,7 +188,7 @@ def _draw_mesh(
     light = Lighting(direction=(-0.45, 0.5, 0.75), key=1.0, ambient=0.12, ground=0.05, wrap=0.0)
     colours = shade(normals, (np.array(MESH) / 255) ** 2.2, light)
     drawn, coverage = render_mesh(
-        _to_cell(vertices, corner, zoom), -vertices[:, 2], faces, colours, *image.shape[:2], cull_back=True
+        to_cell(vertices, corner, zoom), -vertices[:, 2], faces, colours, *image.shape[:2], cull_back=True
     )
     mean = drawn / np.maximum(coverage, 1e-6)[..., None]
     mesh = 255 * np.clip(mean, 0, 1) ** (1 / 2.2)
