@@ -61,6 +61,7 @@ PINNED = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "threadpoolctl": {"core"},
+    "rerun": {"report/rerun_recording.py"},
     "h5py": {"io"},
     "hdf5plugin": {"io"},
 }
