@@ -135,7 +135,7 @@ class OptimiseParams(Params):
 class MeshParams(Params):
     """Of networks that refine faces (au_d3dface)."""
 
-    bases: str = Field("", description="Basis that the labels were made with; empty: the run's own, or the shipped.")
+    bases: str = Field("", description="Basis that the labels were made with; empty: it is found by itself.")
     truth: str = Field("", description="Folder of true motion, <session>.json; empty: truth in the dataset, if any.")
     truth_bases: str = Field("", description="Basis that was rendered; empty: the shipped.")
     occurs_at: float = Field(1.0, gt=0, description="Units of the truth are shown from this many deviations on.")
@@ -155,7 +155,10 @@ class TrainParams(Params):
     mesh: MeshParams = MeshParams()
 
 
-Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained", "f1"]
+MeshMetric = Literal[
+    "vertex_rms_mm", "surface_mean_mm", "surface_sd_mm", "jitter_mm", "jitter_of_error_mm", "jitter_at_rest_mm"
+]
+Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained", "f1", MeshMetric]
 
 
 class RunParams(Params):
@@ -182,6 +185,10 @@ class ExperimentParams(Params):
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     metrics: tuple[Metric, ...] = Field(("top1", "top3", "top5"), min_length=1)
     classes: bool = Field(False, description="Whether a table of each class follows.")
+    controls: dict[str, str] = Field(
+        default_factory=dict,
+        description="Of networks that refine faces: rows of faces that other pipelines fitted, and their pipelines.",
+    )
     base: dict[str, Any] = Field(default_factory=dict, description="Sections of a training file, for all runs.")
     reduced: dict[str, Any] = Field(default_factory=dict, description="Over base and runs, with --reduced.")
     runs: tuple[RunParams, ...] = Field(min_length=1)
@@ -189,6 +196,8 @@ class ExperimentParams(Params):
     @model_validator(mode="after")
     def _names(self) -> Self:
         names = [run.name for run in self.runs]
+        if set(self.controls) & {*names, "coarse", "smoothed", "refined"}:
+            raise ValueError("a control is called like a run, or coarse, smoothed or refined; call it otherwise")
         if not any(run.table for run in self.runs):
             raise ValueError("no run is a row of the table; expected table = true in one")
         if len(set(map(folder_name, names))) < len(names):

@@ -27,6 +27,7 @@ COMMANDS = [
         "train",
         "evaluate",
         "predict",
+        "refine",
         "experiment",
         "inspect",
         "events",

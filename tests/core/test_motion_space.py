@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from au3dmm.core.landmarks import landmark_positions
 from au3dmm.core.motion_space import motion_space
@@ -103,3 +104,14 @@ def test_another_topology_is_refused():
         motion_space(np.zeros((1, V, 3)), "t", 2)
     with pytest.raises(FitError, match=r"offsets \(2, 3, 3\), expected \(n, 25, 3\)"):
         motion_space(components, "t", R, np.zeros((2, 3, 3)))
+
+
+def test_coefficients_that_must_not_be_negative_are_the_best_such_ones():
+    """Two routes: scipy's non-negative least squares, frame by frame."""
+    _, space = made()
+    coordinates = np.random.default_rng(2).normal(size=(5, 4, R))
+    found = space.alpha(coordinates, nonnegative=True)
+    by_hand = [nnls(space.of_alpha.T, row)[0] for row in coordinates.reshape(-1, R)]
+    np.testing.assert_allclose(found.reshape(-1, K), by_hand, atol=1e-6)
+    assert (found == 0).any()
+    assert (found > 0).any()

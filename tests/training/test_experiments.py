@@ -16,7 +16,9 @@ from au3dmm.training.run import TrainOptions
 from au3dmm.training_config import DataParams, ExperimentParams
 from training_run import METADATA, UNITS, write_training_run
 
-SHIPPED = sorted((Path(__file__).parents[2] / "pipelines" / "experiments").glob("*.toml"))
+# au_d3dface.toml needs true motion: test_mesh_experiment.py
+EXPERIMENTS = (Path(__file__).parents[2] / "pipelines" / "experiments").glob("*.toml")
+SHIPPED = sorted(path for path in EXPERIMENTS if path.stem != "au_d3dface")
 TINY = {
     "options": {},
     "data": {"n_frames": 8, "every": 1, "image_px": 16},

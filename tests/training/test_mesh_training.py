@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.evaluation.mesh_rows import meshes_markdown
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases, write_bases
 from au3dmm.io.training_labels import read_training_labels
 from au3dmm.training.checkpoints import model_of, read_checkpoint
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_data import read_mesh_data
-from au3dmm.training.mesh_evaluating import evaluate_meshes, meshes_markdown, write_mesh_evaluation
+from au3dmm.training.mesh_evaluating import evaluate_meshes, write_mesh_evaluation
 from au3dmm.training.run import TrainOptions, train
 from au3dmm.training.setup import read_setup
 from au3dmm.training_config import AugmentParams, DataParams, MeshParams, load_training
@@ -74,7 +75,7 @@ def trained(run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(run, trained):
-    return evaluate_meshes(trained[0] / "best.pt", run, "val", surfaces=1, others={"again": run})
+    return evaluate_meshes(trained[0] / "best.pt", run, "val", surfaces=1, controls={"again": run})
 
 
 def test_it_learns_and_is_better_than_what_it_was_given(found):
@@ -146,7 +147,7 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path):
     run = write_mesh_run(tmp_path)
     write_bases(tmp_path / "other.npz", few_components(("AU1", "AU4", "AU9", "AU26")))
     for change, message in (
-        (f"mesh.bases={tmp_path}/other.npz", r"not there, or not the basis that .* was made with"),
+        (f"mesh.bases={tmp_path}/other.npz", r"other\.npz: not the basis that .* was made with"),
         (f"mesh.truth={tmp_path}", r"mesh.truth: .*: no <session>.json of these recordings"),
         ("mesh.occurs_at=9", "no action unit is coded frame by frame, nor shown by the truth"),
         ("augment.flip=0.5", "true motion cannot be mirrored"),
@@ -227,3 +228,41 @@ def test_models_that_refine_nothing_say_so(run, tmp_path):
     params = load_training(None, ["model=alpha_lstm", "data.n_frames=6", "loss.mesh=1", "epochs=1"], None)
     with pytest.raises(ConfigError, match=r"loss\.mesh = 1, but this model refines no faces; set it to 0"):
         train(run, params, tmp_path / "out", TrainOptions(device="cpu"))
+
+
+def test_folds_are_measured_each_on_its_own_people_and_pooled(tmp_path):
+    run = write_mesh_run(tmp_path, folds=3, n=8, coded=True)
+    for fold in (0, 1):
+        params = load_training(None, [*SMALL, "max_steps=1", f"data.fold={fold}"], "au_d3dface")
+        train(run, params, tmp_path / f"f{fold}", TrainOptions(device="cpu"))
+    paths = [tmp_path / f"f{fold}" / "last.pt" for fold in (0, 1)]
+    each = [evaluate_meshes(path, run, surfaces=0) for path in paths]
+    both = evaluate_meshes(paths, run, surfaces=0)
+    assert both["frames"] == sum(one["frames"] for one in each)
+    assert both["by_subject"] == each[0]["by_subject"] | each[1]["by_subject"]
+    squares = [one["rows"]["refined"]["vertex_rms_mm"] ** 2 * one["frames"] for one in each]
+    assert both["rows"]["refined"]["vertex_rms_mm"] == pytest.approx(np.sqrt(sum(squares) / both["frames"]))
+    with pytest.raises(
+        ConfigError, match=r"faces of subject 'S0' were measured twice.*; give checkpoints of different"
+    ):
+        evaluate_meshes([paths[0], paths[0]], run, surfaces=0)
+
+
+def test_rows_are_called_by_names_of_their_own(run, trained):
+    with pytest.raises(ConfigError, match="control 'refined': a row of this name is there already"):
+        evaluate_meshes(trained[0] / "best.pt", run, "val", controls={"refined": run})
+
+
+def test_a_network_that_looks_at_pictures_is_given_the_frames_of_its_clips(run, tmp_path):
+    looking = ["options.appearance=convolutions", "data.image_px=16", "max_steps=1"]
+    setup = setup_of(run, tmp_path, *looking)
+    item = setup.train[0, 0]
+    assert item["pixels"].shape == (6, 1, 16, 16)
+    assert item["coefficients"].shape == (6, 4)
+    train(run, load_training(None, [*SMALL, *looking], "au_d3dface"), tmp_path / "out", TrainOptions(device="cpu"))
+    content = read_checkpoint(tmp_path / "out" / "best.pt")
+    assert content["labels"]["representation"]["name"] == "polarity"
+    assert model_of(tmp_path / "out" / "best.pt", content).appearance is not None
+    assert evaluate_meshes(tmp_path / "out" / "best.pt", run, "val", surfaces=0)["frames"] == 44
+    with pytest.raises(ConfigError, match=r"options\.appearance = 'features': there are none beside labels"):
+        setup_of(run, tmp_path, "options.appearance=features")

@@ -20,6 +20,7 @@ from au3dmm.io.atomic import folder_lock, patient_lock
 from au3dmm.io.bases import bases_fingerprint, read_bases
 from au3dmm.io.failures import write_failures
 from au3dmm.io.hash_cache import read_cache, remembered_hashes, write_cache
+from au3dmm.io.kept_bases import keep_bases
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.session import Session
 from au3dmm.pipeline.dataset_run import DatasetRun, Event, Progress
@@ -101,6 +102,7 @@ def run_dataset(
                 on_event=on_event,
             ).run()
             setup.leave_out(progress.withdrawn)
+            keep_bases(setup.run, setup.bases)
         # the jobs of an array end at any time: the last to write knows what all of them left
         with patient_lock(setup.run.failures):
             failures = (*setup.broken, *progress.failures.values(), *_known_failures(setup, progress))

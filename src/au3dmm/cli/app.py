@@ -19,6 +19,7 @@ from au3dmm.cli.label import label
 from au3dmm.cli.output import one_line, print_error
 from au3dmm.cli.plot import plot
 from au3dmm.cli.predict import predict
+from au3dmm.cli.refine import refine
 from au3dmm.cli.render import render
 from au3dmm.cli.run import run as run_dataset
 from au3dmm.cli.schema import schema
@@ -59,6 +60,7 @@ for _command in (
     train,
     evaluate,
     predict,
+    refine,
     experiment,
     plot,
     render,

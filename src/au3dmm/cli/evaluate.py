@@ -34,6 +34,13 @@ _NAMED = 5
 @click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Default: evaluation/<split> beside the checkpoint.")
 @click.option("--pipeline", help="Which run of the dataset, if it has several.")
+@click.option(
+    "--control",
+    "controls",
+    multiple=True,
+    metavar="[NAME=]DIR",
+    help="au_d3dface: another run of the same recordings, whose faces are measured, too; may be repeated.",
+)
 @click.option("--dataset", type=click.Path(path_type=Path), help="Where the videos are, for modality = rgb.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that load clips.")
@@ -53,6 +60,7 @@ def evaluate(
     split: str,
     out: Path | None,
     pipeline: str | None,
+    controls: tuple[str, ...],
     dataset: Path | None,
     device: str,
     workers: int,
@@ -80,6 +88,7 @@ def evaluate(
 
     run = one_run(labels, pipeline)
     home = None if out is not None else _beside(checkpoints)
+    beside = named_controls(controls)
     reporter = make_reporter(progress)
     with reporter, logging_to(reporter, verbose):
         reporter({"event": "start", "stage": "evaluate"})
@@ -106,8 +115,12 @@ def evaluate(
                 folder, checkpoints[0], run, split, outcome, each[0][1], seed=seed, threshold=threshold
             )
         _draw(folder, found)
-        if len(each) == 1 and "mesh" in each[0][1].content["labels"]:
-            found["meshes"] = _meshes(folder, checkpoints[0], run, split, device, reporter)
+        refining = all("mesh" in trained.content["labels"] for _, trained in each)
+        if controls and not refining:
+            raise ConfigError(f"--control {controls[0]}: {found['model']} refines no faces; leave it away")
+        if refining:
+            how = {"device": device, "batch": batch, "dataset": dataset, "controls": beside}
+            found["meshes"] = _meshes(folder, checkpoints, run, split, reporter, how)
         refresh_dataset_page(_showing(run, folder), folder)
     if as_json:
         print_json({"out": str(folder), **found})
@@ -142,15 +155,47 @@ def _showing(run: RunFolder, folder: Path) -> RunFolder:
     return RunFolder(homes[0]) if homes and homes[0] != run.path.resolve() else run
 
 
+def named_controls(given: Sequence[str]) -> dict[str, RunFolder]:
+    """Return the runs that --control names, by their row: NAME, or else the folder's name.
+
+    Raises
+    ------
+    ConfigError
+        If one is not there, or two have one name.
+    """
+    from au3dmm.io.runs import one_run
+
+    found: dict[str, RunFolder] = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not equals or Path(text).exists():
+            name, folder = "", text
+        try:
+            run = one_run(Path(folder))
+        except ConfigError as err:
+            said = str(err).replace("say which with --pipeline", "give the folder of one of them")
+            raise ConfigError(f"--control {text}: {said}") from err
+        name = name or run.path.resolve().name
+        if name in found:
+            raise ConfigError(f"--control {text}: {name!r} is there already; call it otherwise: NAME={folder}")
+        found[name] = run
+    return found
+
+
 def _meshes(
-    folder: Path, checkpoint: Path, run: RunFolder, split: str, device: str, reporter: Reporter
+    folder: Path,
+    checkpoints: Sequence[Path],
+    run: RunFolder,
+    split: str,
+    reporter: Reporter,
+    how: Mapping[str, Any],
 ) -> dict[str, Any] | None:
     """Measure refined faces where true ones are known, and write tables of them."""
-    from au3dmm.training.mesh_evaluating import evaluate_meshes, write_mesh_evaluation
+    from au3dmm.training.mesh_evaluating import NoTruth, evaluate_meshes, write_mesh_evaluation
 
     try:
-        found = evaluate_meshes(checkpoint, run, split, device=device)  # type: ignore[arg-type]
-    except ConfigError as err:  # what was coded is measured all the same
+        found = evaluate_meshes(checkpoints, run, split, **how)  # type: ignore[arg-type]
+    except NoTruth as err:  # what was coded is measured all the same
         reporter.message("warning", str(err))
         return None
     write_mesh_evaluation(folder, found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from au3dmm.core.codes import solve_codes
 from au3dmm.core.landmarks import LandmarkEmbedding, landmark_positions
 from au3dmm.errors import FitError, SchemaError
 
@@ -102,7 +103,9 @@ class MotionSpace:
         """Return how the landmarks move along each direction, (R, n, 3), m per mm."""
         return landmark_positions(self.directions / _MM, faces, embedding)
 
-    def alpha(self, coordinates: NDArray[np.floating], ridge: float = 1e-9) -> NDArray[np.float64]:
+    def alpha(
+        self, coordinates: NDArray[np.floating], ridge: float = 1e-9, *, nonnegative: bool = False
+    ) -> NDArray[np.float64]:
         """Return the coefficients (..., K) whose motion is nearest to coordinates (..., R), by least squares.
 
         Parameters
@@ -111,10 +114,21 @@ class MotionSpace:
             mm
         ridge : float
             Of the coefficients, as a share of the largest eigenvalue: components that are nearly alike stay small.
+        nonnegative : bool
+            Whether none may be below 0, as where codes are not negative.
         """
         gram = self.of_alpha @ self.of_alpha.T
-        gram = gram + ridge * float(np.linalg.eigvalsh(gram)[-1]) * np.eye(len(gram))
-        flat = np.reshape(coordinates, (-1, self.n_motion))
+        most = float(np.linalg.eigvalsh(gram)[-1])
+        flat = np.reshape(np.asarray(coordinates, np.float64), (-1, self.n_motion))
+        if nonnegative:
+            k, n = len(gram), len(flat)
+            alone = np.zeros((6, k, k))
+            alone[0] = gram / most  # solve_codes takes six matrices and how each frame mixes them: here it is one
+            mix = np.tile(np.eye(1, 6), (n, 1))
+            right = flat @ (self.of_alpha.T / most)
+            codes = solve_codes(alone, mix, right, np.full(k, ridge), np.ones(n), 0, True, 0.0, spread=False)
+            return codes.alpha.reshape(*np.shape(coordinates)[:-1], k)
+        gram = gram + ridge * most * np.eye(len(gram))
         found = np.linalg.solve(gram, self.of_alpha @ flat.T).T
         return np.asarray(found.reshape(*np.shape(coordinates)[:-1], -1))
 

@@ -16,6 +16,7 @@ _PLURAL = {
     "detector": "detectors",
     "landmark scheme": "landmark schemes",
     "alignment": "alignments",
+    "source": "sources",
 }
 
 
@@ -86,6 +87,7 @@ class MergedMetadata:
             },
             "uncertainty": merge_checks(self._checks),
             "units": first.get("units"),
+            **{key: first[key] for key in ("source", "refined") if key in first},
         }
 
 
@@ -127,6 +129,19 @@ def alignment_key(metadata: Mapping[str, Any]) -> str:
     return said or "unknown"
 
 
+def source_key(metadata: Mapping[str, Any]) -> str:
+    """Name what coefficients are: of the fit, or refined by which network.
+
+    Examples
+    --------
+    >>> source_key({}), source_key({"source": "refined", "refined": {"checkpoint_sha256": "0123456789abcdef"}})
+    ('fit', 'refined (checkpoint 0123456789ab)')
+    """
+    source = str(metadata.get("source", "fit"))
+    mark = (metadata.get("refined") or {}).get("checkpoint_sha256")
+    return source if mark is None else f"{source} (checkpoint {str(mark)[:12]})"
+
+
 def _scheme_key(metadata: Mapping[str, Any]) -> str:
     return str(metadata.get("landmark_scheme"))
 
@@ -136,6 +151,7 @@ _MUST_AGREE: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "detector": detector_key,
     "landmark scheme": _scheme_key,
     "alignment": alignment_key,
+    "source": source_key,
 }
 
 

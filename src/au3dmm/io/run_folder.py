@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "bases.npz"
 
     @property
+    def given_bases(self) -> Path:
+        """A copy of the basis that this run was given, if it is neither its own nor the shipped one."""
+        return self.path / "bases.given.npz"
+
+    @property
     def dataset(self) -> Path:
         """What was put together from all recordings: `labels/`, index, annotations, card, `stage.json`."""
         return self.path / "dataset"

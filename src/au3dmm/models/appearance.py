@@ -7,8 +7,11 @@ from torch import Tensor, nn
 from au3dmm.models.resnet import ResNet
 from au3dmm.models.st_vit import SpatioTemporalTransformer
 
-ENCODERS = ("none", "features", "st_vit", "resnet18", "resnet34", "resnet50", "resnet101")
-"""``features``: made elsewhere (AU-D3DFace takes those of a Video Swin transformer), given in place of frames."""
+ENCODERS = ("none", "features", "st_vit", "resnet18", "resnet34", "resnet50", "resnet101", "convolutions")
+"""``features``: made elsewhere (AU-D3DFace takes those of a Video Swin transformer), given in place of frames.
+``convolutions``: four of them and a mean, for a CPU."""
+
+_WIDTHS = (16, 32, 64, 128)
 
 
 class Appearance(nn.Module):
@@ -23,7 +26,7 @@ class Appearance(nn.Module):
     n_features : int
         F of ``features``; the encoders have their own.
     frozen : bool
-        Whether a ResNet's weights stay as they are. Those of st_vit learn.
+        Whether a ResNet's weights stay as they are. Those of the others learn.
 
     Attributes
     ----------
@@ -44,6 +47,9 @@ class Appearance(nn.Module):
         self.sizes: tuple[int, ...]
         if name == "features":
             self.encoder, self.n_features, self.sizes = nn.Identity(), n_features, (n_features,)
+        elif name == "convolutions":
+            self.encoder, self.n_features = _convolutions(channels), _WIDTHS[-1]
+            self.sizes = (channels, image_px, image_px)
         elif name == "st_vit":
             whole = SpatioTemporalTransformer(n_classes=1, n_alpha=0, n_frames=1, channels=channels, image_px=image_px)
             self.encoder, self.n_features = nn.Sequential(whole.patches, whole.spatial), whole.temporal.cls.shape[2]
@@ -64,3 +70,11 @@ class Appearance(nn.Module):
             raise ValueError(f"frames are {tuple(frames.shape)}, expected (B, L, {', '.join(map(str, self.sizes))})")
         features: Tensor = self.encoder(frames.flatten(0, 1))
         return features.view(*frames.shape[:2], -1)
+
+
+def _convolutions(channels: int) -> nn.Sequential:
+    """Return four convolutions, each halving the picture, and the mean over what is left."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip((channels, *_WIDTHS), _WIDTHS, strict=False):
+        layers += [nn.Conv2d(n_in, n_out, 3, stride=2, padding=1), nn.GroupNorm(4, n_out), nn.GELU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())

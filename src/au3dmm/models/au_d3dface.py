@@ -242,9 +242,13 @@ class AUD3DFace(Network):
             order.unpack(motion),
         )
 
-    def taught(self, batch: Mapping[str, Any]) -> tuple[Tensor, ...]:
-        """Return the units that were coded, of a batch."""
-        return (batch["occurrence"],)
+    def taught(self, batch: Mapping[str, Any]) -> tuple[Tensor | None, ...]:
+        """Return the units that were coded, of a batch, and its pictures where this network looks at any."""
+        return (batch["occurrence"], *self.seen(batch)[1:])
+
+    def seen(self, batch: Mapping[str, Any]) -> tuple[Tensor | None, ...]:
+        """Return no units, as nobody says them, and the pictures where this network looks at any."""
+        return () if self.appearance is None else (None, batch["pictures"])
 
     def see(self, x: Tensor, frames: Tensor | None = None) -> _Frames:
         """Return what both modules need of frames (B, L, K), whatever came before them: a stream has one at a time."""

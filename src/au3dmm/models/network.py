@@ -34,8 +34,12 @@ class Network(nn.Module):
         answer: Prediction = super().__call__(x, padding, *more)
         return answer
 
-    def taught(self, batch: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    def taught(self, batch: Mapping[str, Any]) -> tuple[Tensor | None, ...]:
         """Return what `forward` takes beside x and padding in training: nothing, unless a network says otherwise."""
+        return ()
+
+    def seen(self, batch: Mapping[str, Any]) -> tuple[Tensor | None, ...]:
+        """Return what `forward` takes beside x and padding when asked: nothing, unless a network says otherwise."""
         return ()
 
     def check(self, x: Tensor, padding: Tensor | None, sizes: dict[str, int | None]) -> None:

@@ -123,9 +123,16 @@ def _count_rows(counts: Mapping[str, int], frames: str) -> list[tuple[object, ..
 
 
 def _warnings(metadata: Mapping[str, Any]) -> list[str]:
+    told = []
     if (metadata.get("basis") or {}).get("kind") == "demo":
-        return ["**Made with the demo basis, for trying out only: not for research.**"]
-    return []
+        told.append("**Made with the demo basis, for trying out only: not for research.**")
+    if metadata.get("source") == "refined":
+        mark = str((metadata.get("refined") or {}).get("checkpoint_sha256"))[:12]
+        told.append(
+            f"**Refined: `alpha_au` is what a network (checkpoint {mark}) made of the fit.** Standard deviations,"
+            " confidence and reprojection errors are those of the fit."
+        )
+    return told
 
 
 def _failed(rows: Sequence[IndexRow]) -> str:

@@ -228,6 +228,7 @@ def _facts(counts: Mapping[str, int], metadata: Mapping[str, Any], frames: str) 
         (frames, _count(counts["rows"])),
         ("with values", f"{_count(counts['rows_ok'])} ({_percent(rate)})"),
         ("basis", f"{basis.get('kind') or 'unknown'}, {basis.get('k_au') or 'unknown'} AU components"),
+        *([("source", str(metadata["source"]))] if "source" in metadata else []),
         ("landmarks", str(detector.get("name") or "unknown")),
         ("clocks", ", ".join(f"{name} {_count(n)}" for name, n in (clock.get("methods") or {}).items()) or "none"),
         ("clock uncertainty", "unknown" if worst is None else f"{_time(worst)} at most"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -170,6 +170,9 @@ class Clips(Dataset[Item]):
         models of frames, coded action units.
     """
 
+    BOTH: ClassVar[bool] = False
+    """Whether coefficients are given beside pixels, too."""
+
     def __init__(
         self,
         labels: TrainingLabels,
@@ -233,8 +236,9 @@ class Clips(Dataset[Item]):
             assert self._mirror is not None, "who flips has a mirror"
             label = int(self._mirror.classes[label])
         item |= {"label": label, "clip": (session.session_id, first), "number": number}
-        if self._sources is None:
+        if self._sources is None or self.BOTH:
             item["coefficients"] = _held(item["alpha"], item["known"])
+        if self._sources is None:
             return item
         assert self._scaling is not None, "frames have a scale"
         end = (count - 1) * self._data.every + 1

@@ -142,7 +142,7 @@ def evaluate(
 
         def said(some: Item) -> Prediction:
             moved = to_device(some, processes.device, scaling)
-            prediction: Prediction = trained.model(moved["x"], moved["padding"])
+            prediction: Prediction = trained.model(moved["x"], moved["padding"], *trained.model.seen(moved))
             return prediction
 
         for some in told_plainly(make_loader(clips, order, workers)):

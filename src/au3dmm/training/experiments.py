@@ -12,6 +12,8 @@ from typing import Any
 
 from au3dmm.config import read_toml, validate_toml
 from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.evaluation.mesh_rows import COARSE, REFINED, SMOOTHED
+from au3dmm.evaluation.mesh_rows import WORDS as MESH_WORDS
 from au3dmm.evaluation.tables import counted, markdown, seen_words
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
@@ -20,6 +22,7 @@ from au3dmm.training.evaluating import evaluate, rgb_cache
 from au3dmm.training.evaluation_files import write_evaluation
 from au3dmm.training.experiment_plan import check_trained, of_seed, plan_runs, training_folder, training_params
 from au3dmm.training.loop import BEST, LAST
+from au3dmm.training.mesh_evaluating import NoTruth, evaluate_meshes, write_mesh_evaluation
 from au3dmm.training.run import TrainOptions, train
 from au3dmm.training_config import ExperimentParams, RunParams
 
@@ -34,8 +37,10 @@ _WORDS = {
     "alpha_rmse": "alpha, rms error",
     "alpha_explained": "alpha explained",
     "f1": "F1 of frames, %",
+    **MESH_WORDS,
 }
 _KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "n_subjects_seen", "chance", "overall")
+_SURFACES = {False: 2, True: 1}  # frames of a clip that are put onto the true surface, in full and reduced: ICP is slow
 _NAMED = 3
 _PERCENT = ("top1", "top3", "top5", "macro_f1", "f1")
 
@@ -129,12 +134,13 @@ def run_experiment(
         check_trained(params, where, out, given, reduced)
     for name, why in left_out.items():
         log.warning("row %r is left out: %s", name, why)
+    controls = _controls(params, runs)
     results = [r for r in _results_there(out, reduced) if r["name"] not in where or r["seed"] not in given]
     results = _of_these_labels(results, params, runs)
     for run in params.runs:
         for seed in given if run.name in where else ():
             tell({"event": "run", "stage": "experiment", "name": run.name, "seed": seed})
-            found = _run(params, run, seed, where[run.name], out, reduced, options, tell)
+            found = _run(params, run, seed, where[run.name], controls, out, reduced, options, tell)
             results += [found] if found is not None else []
     names = [run.name for run in params.runs]
     results = sorted((r for r in results if r["name"] in names), key=lambda r: (names.index(r["name"]), r["seed"]))
@@ -183,6 +189,7 @@ def _run(
     run: RunParams,
     seed: int,
     labels: RunFolder,
+    controls: Mapping[str, RunFolder],
     out: Path,
     reduced: bool,
     options: TrainOptions,
@@ -213,7 +220,30 @@ def _run(
     kept["labels_fingerprint"] = found["labels"]["fingerprint"]
     kept["dataset"] = run.dataset
     kept["classes"] = {c["name"]: c["recall"] for c in found.get("classes", ())}
+    if "mesh" in model.content["labels"] and set(params.metrics) & set(MESH_WORDS):
+        where: dict[str, Any] = {"device": options.device, "cache": cache, "dataset": options.dataset}
+        try:
+            meshes = evaluate_meshes(
+                checkpoint, labels, params.split, controls=controls, surfaces=_SURFACES[reduced], **where
+            )
+        except NoTruth as err:
+            log.warning("row %r: %s", run.name, err)
+        else:
+            write_mesh_evaluation(folder / params.split, meshes)
+            kept["meshes"] = {"labels": labels.path.name, "rows": meshes["rows"]}
     return {"name": run.name, "seed": seed, "n_parameters": trained.n_parameters, "steps": found["steps"], **kept}
+
+
+def _controls(params: ExperimentParams, runs: Callable[[RunParams], RunFolder]) -> dict[str, RunFolder]:
+    """Find the runs whose faces stand beside the refined ones, before anything is trained."""
+    found = {}
+    for name, pipeline in params.controls.items():
+        try:
+            found[name] = runs(RunParams(name=name, model=params.runs[0].model, pipeline=pipeline))
+            read_index(found[name].index)
+        except (ConfigError, SchemaError) as err:
+            raise ConfigError(f"control {name!r}: {err}") from err
+    return found
 
 
 def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]], reduced: bool) -> str:
@@ -230,11 +260,12 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
             continue
         row = [run.name]
         for metric in params.metrics:
-            values = [x for r in mine if (x := r["overall"].get(metric, {}).get("value")) is not None]
+            values = [x for r in mine if (x := _measured(r, metric)) is not None]
             row.append(_mean(values, 100.0 if metric in _PERCENT else 1.0))
             if any(metric in other.paper for other in params.runs):
                 row.append(f"{run.paper[metric]:g}" if metric in run.paper else "")
         rows.append(row)
+    rows += _unrefined(params, results)
     seeds = sorted({int(r["seed"]) for r in results})
     form = "reduced form" if reduced else "full form"
     told = [_measured_on(r, params.split) for r in results]
@@ -245,6 +276,34 @@ def results_table(params: ExperimentParams, results: Sequence[Mapping[str, Any]]
         if seen := seen_words({**result, "split": params.split}):
             text += f"\n**{result['name']}, seed {result['seed']}: {seen}.**\n"
     return text + (_classes_table(params, results) if params.classes else "")
+
+
+def _measured(result: Mapping[str, Any], metric: str, row: str = REFINED) -> float | None:
+    """Return what was measured; of faces, of those that a network refined, or of another row."""
+    if metric in MESH_WORDS:
+        value = result.get("meshes", {}).get("rows", {}).get(row, {}).get(metric)
+    else:
+        value = result["overall"].get(metric, {}).get("value") if row == REFINED else None
+    return None if value is None else float(value)
+
+
+def _unrefined(params: ExperimentParams, results: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return rows of faces that no network made: the labels learnt from, those after a filter, and controls."""
+    rows = []
+    for labels in dict.fromkeys(r["meshes"]["labels"] for r in results if "meshes" in r):
+        first = next(r for r in results if r.get("meshes", {}).get("labels") == labels)
+        words = {COARSE: f"coarse: {labels}", SMOOTHED: f"{labels}, Savitzky-Golay"}
+        for name in first["meshes"]["rows"]:
+            if name == REFINED:
+                continue
+            row = [words.get(name, name)]
+            for metric in params.metrics:
+                value = _measured(first, metric, name)
+                row.append("" if value is None else f"{value:.3f}")
+                if any(metric in run.paper for run in params.runs):
+                    row.append("")
+            rows.append(row)
+    return rows
 
 
 def _measured_on(result: Mapping[str, Any], part: str) -> str:

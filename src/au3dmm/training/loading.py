@@ -48,10 +48,11 @@ def _deaf_to_interrupts(_: int) -> None:
 
 
 def to_device(batch: Item, device: torch.device, scaling: Scaling | None) -> Item:
-    """Move a batch to a device and make ``x`` of it: what the model takes."""
+    """Move a batch to a device and make ``x`` of it: what the model takes; ``pictures``, if it takes both."""
     moved = {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-    if scaling is None:
+    if scaling is not None:
+        name = "pictures" if "coefficients" in moved else "x"
+        moved[name] = scaling.apply(moved["pixels"], moved["gain"], moved["bias"], moved["padding"])
+    if "coefficients" in moved:
         moved["x"] = moved["coefficients"]
-    else:
-        moved["x"] = scaling.apply(moved["pixels"], moved["gain"], moved["bias"], moved["padding"])
     return moved

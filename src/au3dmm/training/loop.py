@@ -233,7 +233,7 @@ class Loop:
     def _scored(self, batch: Item) -> list[ClipScore]:
         moved = to_device(batch, self._processes.device, self._scaling)
         with self._arithmetic():
-            prediction = self.model(moved["x"], moved["padding"])
+            prediction = self.model(moved["x"], moved["padding"], *self.model.seen(moved))
         return score_clips(prediction, moved, self._loss)
 
     def _step(self, batch: Item) -> dict[str, float]:

@@ -15,7 +15,8 @@ from au3dmm.training_config import AugmentParams, DataParams
 class MeshClips(Clips):
     """`Clips` of coefficients with two more entries.
 
-    ``target`` (L, R) float32: true motion, mm, 0 where it is not known; ``target_known`` (L,) bool.
+    ``target`` (L, R) float32: true motion, mm, 0 where it is not known; ``target_known`` (L,) bool. With sources, of
+    networks that look at pictures, both ``coefficients`` and ``pixels`` are there.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ class MeshClips(Clips):
     ConfigError
         If clips are to be mirrored: true motion is not.
     """
+
+    BOTH = True
 
     def __init__(
         self,

@@ -17,7 +17,8 @@ from au3dmm.core.motion_space import MotionSpace, motion_space
 from au3dmm.core.unit_masks import UnitMasks, unit_masks
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.assets import DEMO_BASES, asset_path
-from au3dmm.io.bases import bases_fingerprint, read_bases
+from au3dmm.io.bases import read_bases
+from au3dmm.io.kept_bases import find_bases
 from au3dmm.io.mesh_truth import SessionTruth, read_label_delays, read_session_truth
 from au3dmm.io.training_labels import TrainingLabels, unit_order
 from au3dmm.models.au_d3dface import AUD3DFace
@@ -134,16 +135,7 @@ def read_mesh_data(
 
 
 def _label_bases(labels: TrainingLabels, params: MeshParams) -> Bases:
-    wanted = str(labels.described()["basis"])
-    places = [labels.run.bases, asset_path(DEMO_BASES)] if not params.bases else [Path(params.bases)]
-    for path in places:
-        if path.is_file() and bases_fingerprint(path) == wanted:
-            return read_bases(path)
-    found = ", ".join(map(str, places))
-    raise ConfigError(
-        f"mesh.bases: {found}: not there, or not the basis that {labels.run.labels} was made with"
-        f" ({wanted.removeprefix('sha256:')[:12]}); give its file: --set mesh.bases=FILE"
-    )
+    return read_bases(find_bases(labels.run, str(labels.described()["basis"]), params.bases))
 
 
 def _truths(labels: TrainingLabels, params: MeshParams, bases: Bases) -> tuple[dict[int, SessionTruth], Bases | None]:

@@ -16,6 +16,7 @@ from au3dmm.io.event_frame_table import read_event_frame_info
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.training_labels import TrainingLabels, read_training_labels, unit_order
 from au3dmm.models import MODELS, Network, make_model
+from au3dmm.models.appearance import ENCODERS
 from au3dmm.models.au_d3dface import AUD3DFace
 from au3dmm.training.checkpoints import check_labels
 from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
@@ -120,7 +121,7 @@ def read_setup(
     """
     if params.model not in MODELS:
         raise ConfigError(f"no model {params.model!r}; there are: {', '.join(MODELS)}")
-    frames = MODELS[params.model].INPUT == "frames"
+    frames = _looks(params)
     labels = read_labels(run, params, occurrence=params.loss.occurrence > 0)
     classes = class_names(labels, params)
     of_part: dict[Part, list[int]] = {part: sessions_of(labels, part, params.data) for part in ("train", "val")}
@@ -138,8 +139,10 @@ def read_setup(
         sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
     mirror = make_mirror(labels, classes) if params.augment.flip else None
     if mesh is not None:
-        train: Clips = MeshClips(mesh, of_part["train"], params.data, classes, augment=params.augment, seed=params.seed)
-        val: Clips = MeshClips(mesh, of_part["val"], params.data, classes)
+        see: dict[str, Any] = {"sources": sources, "scaling": scaling}
+        how: dict[str, Any] = {"augment": params.augment, "seed": params.seed, **see}
+        train: Clips = MeshClips(mesh, of_part["train"], params.data, classes, **how)
+        val: Clips = MeshClips(mesh, of_part["val"], params.data, classes, **see)
     else:
         fixed = (params.data, classes, sources, scaling)
         train = Clips(labels, of_part["train"], *fixed, augment=params.augment, seed=params.seed, mirror=mirror)
@@ -158,7 +161,8 @@ def read_setup(
     }
     if mesh is not None:
         described["mesh"] = mesh.described()
-    setup = Setup(params, _loss(params, train, frames), labels, classes, scaling, train, val, described, mesh)
+    reads = MODELS[params.model].INPUT == "alpha"
+    setup = Setup(params, _loss(params, train, reads), labels, classes, scaling, train, val, described, mesh)
     _check_clips(setup, speak)
     return setup
 
@@ -167,7 +171,7 @@ def read_part(
     run: RunFolder,
     path: Path,
     content: Mapping[str, Any],
-    part: Part,
+    part: Part | None,
     *,
     cache: Path,
     dataset: Path | None = None,
@@ -181,8 +185,8 @@ def read_part(
         The labelled run, which may be another one than it was trained on.
     path, content : Path, mapping
         The checkpoint.
-    part : {"train", "val", "test"}
-        Which recordings.
+    part : {"train", "val", "test"} or None
+        Which recordings; None: all.
     cache, dataset, progress
         As in `read_setup`.
 
@@ -205,14 +209,11 @@ def read_part(
     check_labels(path, content, labels.described())
     # measured is all of it, and at the true place
     data = params.data.model_copy(update={"shift": 0, "limit": 0})
-    used = sessions_of(labels, part, data)
+    used = list(range(len(labels.sessions))) if part is None else sessions_of(labels, part, data)
     if not used:
         raise ConfigError(f"{run.path}: no recording of it is in {part}; expected some")
     if said["representation"] is not None and params.data.modality == "events":
         used = with_events(labels, used, params, speak=True)
-    if _refines(params.model):
-        mesh = read_mesh_data(labels, params.mesh, (), content)
-        return MeshClips(mesh, used, data, said["classes"]), None
     sources, scaling = None, None
     if said["representation"] is not None:
         sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
@@ -221,6 +222,9 @@ def read_part(
                 f"{path}: trained on frames of {said['representation']}, these are {scaling.described()}; make event"
                 " frames alike"
             )
+    if _refines(params.model):
+        mesh = read_mesh_data(labels, params.mesh, (), content)
+        return MeshClips(mesh, used, data, said["classes"], sources=sources, scaling=scaling), scaling
     return Clips(labels, used, data, said["classes"], sources, scaling, whole=sources is not None), scaling
 
 
@@ -323,10 +327,9 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
     if described.get("mesh"):
         options |= {key: described["mesh"][key] for key in ("n_motion", "n_vertices")}
         options["n_occurrence"] = len(described["names_occurrence"])
-    if described["representation"] is None:
-        options["n_alpha"] = described["k_au"]
-    else:
-        options["n_alpha"] = described["k_au"] if loss.alpha else 0
+    reads = MODELS[params.model].INPUT == "alpha"
+    options["n_alpha"] = described["k_au"] if reads or loss.alpha else 0
+    if described["representation"] is not None:
         options |= {"channels": described["representation"]["channels"], "image_px": described["image_px"]}
     if "units" in inspect.signature(MODELS[params.model]).parameters:  # networks that know units by name
         options["units"] = described["names_occurrence"] if loss.occurrence else []
@@ -343,6 +346,19 @@ def _refines(model: str) -> bool:
     return issubclass(MODELS[model], AUD3DFace)
 
 
+def _looks(params: TrainParams) -> bool:
+    """Say whether a network sees frames: as all it sees, or beside coefficients."""
+    if not _refines(params.model):
+        return MODELS[params.model].INPUT == "frames"
+    appearance = params.options.get("appearance", "none")
+    if appearance == "features":
+        raise ConfigError(
+            "options.appearance = 'features': there are none beside labels; take an encoder of event frames:"
+            f" {', '.join(name for name in ENCODERS if name not in ('none', 'features'))}"
+        )
+    return bool(appearance != "none")
+
+
 def _warn_of_truth(mesh: MeshData, train: Sequence[int], params: TrainParams) -> None:
     if params.loss.mesh and not any(mesh.known[mesh.labels.sessions[i].rows].any() for i in train):
         log.warning(
@@ -352,7 +368,7 @@ def _warn_of_truth(mesh: MeshData, train: Sequence[int], params: TrainParams) ->
         )
 
 
-def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
+def _loss(params: TrainParams, train: Clips, reads: bool) -> LossParams:
     loss, labels = params.loss, train.labels
     if loss.occurrence and not labels.names_occurrence:
         raise ConfigError(
@@ -360,7 +376,7 @@ def _loss(params: TrainParams, train: Clips, frames: bool) -> LossParams:
             " frame_intensity of action units; set it to 0"
         )
     loss = with_weights(loss, train)
-    if frames or not loss.alpha:
+    if not reads or not loss.alpha:
         return loss
     if not (loss.classes or loss.occurrence or loss.mesh):
         raise ConfigError(f"{params.model} reads alpha and cannot be taught it; set loss.classes or loss.occurrence")
