@@ -16,7 +16,8 @@
 #     [TABLE_ARGS='--seed 0']        any option of `au3dmm experiment`
 #   make label SESSION=DIR         label one recording, with pictures
 #   make test | lint | format      tests; lint and types; tidy
-#   make clean                     remove what `make all` made (out/); `make distclean` removes the environment too
+#   make docs                      the documentation as a site, in site/; warnings are errors, nothing is fetched
+#   make clean                     remove what was made (out/, site/); `make distclean` removes the environment too
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV ?= .venv
@@ -46,7 +47,7 @@ MODEL = $(RESULTS)/training/$(patsubst train_%,%,$(basename $(notdir $(NETWORK))
 # one thread per process: two threads of BLAS or torch in one process are slower, not faster
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all setup label demo bases train tables test lint format clean distclean
+.PHONY: all setup label demo bases train tables test lint format docs clean distclean
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 
@@ -90,7 +91,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "au3dmm needs Python 3.11 or newer; found: $$("$(PYTHON)" --version 2>&1). Try: make PYTHON=/path/to/python3.11"; exit 2; }
 	"$(PYTHON)" -m venv "$(VENV)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	$(BIN)/au3dmm weights get mediapipe
 	@touch $@
 
@@ -106,8 +107,13 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# (the variable: no advertisement of other tools among the warnings)
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+	@echo "site/index.html; to search it, too: $(BIN)/python -m http.server --directory site, and open http://localhost:8000"
+
 clean:
-	rm -rf "$(OUT)"
+	rm -rf "$(OUT)" site
 
 distclean: clean
 	rm -rf "$(VENV)"
