@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from au3dmm.errors import ConfigError
+from au3dmm.models.au_regions import units_of
 from au3dmm.training_config import TrainParams, load_training
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
@@ -108,3 +109,22 @@ def test_values_read_as_toml_and_words_as_they_stand():
     params = load_training(None, ["alpha_by_std=true", "optimise.lr=2e-3", "monitor=loss", 'representation="voxel"'])
     assert (params.loss.alpha_by_std, params.optimise.lr, params.optimise.monitor) == (True, 2e-3, "loss")
     assert params.data.representation == "voxel"
+
+
+@pytest.mark.parametrize("text", ["AU1,AU12", "AU1, AU12", '["AU1", "AU12"]'])
+def test_several_units_are_named_by_commas_or_as_a_list(text):
+    assert load_training(None, [f"units={text}"]).data.units == ("AU1", "AU12")
+    assert load_training(None, ["data.units=AU1"]).data.units == ("AU1",)
+    assert load_training(None, ["data.units="]).data.units == ()
+
+
+def test_a_unit_that_stands_twice_is_refused():
+    with pytest.raises(ConfigError, match="unit AU4 stands twice, expected each unit once"):
+        load_training(None, ["units=AU4,AU1,AU4"])
+
+
+@pytest.mark.parametrize(("name", "n"), [("mdhr_bp4d", 12), ("mdhr_disfa", 8)])
+def test_published_trainings_name_the_units_of_their_region_tables(name, n):
+    params = load_training(PIPELINES / f"train_{name}.toml")
+    assert params.data.units == units_of(params.options["regions"])
+    assert len(params.data.units) == n

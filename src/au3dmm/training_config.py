@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from au3dmm.config import Params, read_toml, validate_toml
 from au3dmm.errors import ConfigError
@@ -62,6 +62,23 @@ class DataParams(Params):
         " `evaluate`.",
     )
     limit: int = Field(0, ge=0, description="Only so many recordings of each part, spread evenly; 0 = all.")
+    units: tuple[str, ...] = Field(
+        (), description="Action units to recognise frame by frame, as the labels name them; empty = all that are coded."
+    )
+
+    @field_validator("units", mode="before")
+    @classmethod
+    def _by_commas(cls, value: object) -> object:
+        """Let ``--set units=AU1,AU12`` name several."""
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("units")
+    @classmethod
+    def _once(cls, units: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [name for i, name in enumerate(units) if name in units[:i]]
+        if twice:
+            raise ValueError(f"unit {twice[0]} stands twice, expected each unit once")
+        return units
 
     @property
     def span(self) -> int:
@@ -95,6 +112,12 @@ class LossParams(Params):
     occurrence_weights: tuple[float, ...] = Field(
         (), description="asymmetric: weight of each unit, in their order; empty = from how often they are in train."
     )
+    occurrence_weight_cap: float = Field(
+        0.0,
+        ge=0,
+        description="asymmetric: no weight from frequencies is more than so many times that of the unit in the middle;"
+        " 0 = as they come.",
+    )
     combinations: float = Field(
         0.01,
         ge=0,
@@ -108,6 +131,10 @@ class LossParams(Params):
     def _something(self) -> Self:
         if not (self.classes or self.alpha or self.occurrence or self.mesh):
             raise ValueError("weights classes, alpha, occurrence and mesh are all 0; expected one above")
+        if 0 < self.occurrence_weight_cap < 1:
+            raise ValueError(
+                f"occurrence_weight_cap is {self.occurrence_weight_cap:g}, expected at least 1, or 0 for none"
+            )
         if not all(weight > 0 and math.isfinite(weight) for weight in self.occurrence_weights):
             raise ValueError(f"occurrence_weights is {list(self.occurrence_weights)}, expected numbers above 0")
         return self
@@ -138,7 +165,6 @@ class MeshParams(Params):
     bases: str = Field("", description="Basis that the labels were made with; empty: it is found by itself.")
     truth: str = Field("", description="Folder of true motion, <session>.json; empty: truth in the dataset, if any.")
     truth_bases: str = Field("", description="Basis that was rendered; empty: the shipped.")
-    occurs_at: float = Field(1.0, gt=0, description="Units of the truth are shown from this many deviations on.")
     n_motion: int = Field(64, ge=1, description="Dimensions of the space that faces move in.")
 
 
@@ -158,7 +184,10 @@ class TrainParams(Params):
 MeshMetric = Literal[
     "vertex_rms_mm", "surface_mean_mm", "surface_sd_mm", "jitter_mm", "jitter_of_error_mm", "jitter_at_rest_mm"
 ]
-Metric = Literal["top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained", "f1", MeshMetric]
+OverallMetric = Literal[
+    "top1", "top3", "top5", "macro_f1", "alpha_mse", "alpha_rmse", "alpha_explained", "f1", "occurrence_auc"
+]
+Metric = Literal[OverallMetric, MeshMetric]
 
 
 class RunParams(Params):

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
-from au3dmm.training.clips import Clips, collate, make_mirror, sessions_of
+from au3dmm.training.clips import Clips, collate, cut_into_clips, make_mirror, sessions_of
 from au3dmm.training.order import Batches
 from au3dmm.training.pictures import Scaling
 from au3dmm.training_config import AugmentParams, DataParams
@@ -152,3 +152,17 @@ def test_frames_that_are_not_there_are_named_by_the_reader(labels):
     made._sources = [path.with_name("event_frames.voxel.parquet") for path in made._sources]
     with pytest.raises(SchemaError, match=r"voxel\.parquet: no such file"):
         made[0, 0]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5])
+@pytest.mark.parametrize("n", [1, 2, 7, 16, 40])
+def test_clips_of_all_frames_show_each_frame_and_are_spaced_as_in_training(n, every):
+    data = DataParams(n_frames=4, every=every, stride=every * 3)
+    clips = cut_into_clips(n, data, all_frames=True)
+    shown = [range(first, first + every * count, every) for first, count in clips]
+    assert {i for frames in shown for i in frames} == set(range(n))
+    assert len(set(clips)) == len(clips)
+    whole = n >= every * 4
+    assert all(count == 4 for _, count in clips) if whole else all(count <= 4 for _, count in clips)
+    if every == 1:
+        assert clips == cut_into_clips(n, data)

@@ -13,10 +13,13 @@ import torch
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
 from au3dmm.training.checkpoints import read_checkpoint, write_checkpoint
-from au3dmm.training.evaluating import evaluate, evaluate_folds, read_trained, rgb_cache
+from au3dmm.training.clips import collate
+from au3dmm.training.evaluating import evaluate, evaluate_folds, read_trained, rgb_cache, tells_units
 from au3dmm.training.evaluation_files import evaluation_folder, grouped_order, write_evaluation, write_folds
+from au3dmm.training.loading import to_device
 from au3dmm.training.loop import BEST, LAST
 from au3dmm.training.run import TrainOptions, train
+from au3dmm.training.setup import read_part
 from au3dmm.training_config import load_training
 from training_run import METADATA, UNITS, K, write_training_run
 
@@ -125,6 +128,13 @@ def test_values_that_this_version_does_not_know_are_told(trained, tmp_path):
     torch.save(content, tmp_path / "new.pt")
     with pytest.raises(SchemaError, match="does not know"):
         read_trained(tmp_path / "new.pt")
+
+
+def test_values_that_older_checkpoints_have_and_nothing_reads_are_passed_over(trained, tmp_path):
+    content = torch.load(trained / BEST, weights_only=True)
+    content["config"]["mesh"]["occurs_at"] = 1.0
+    torch.save(content, tmp_path / "old.pt")
+    assert read_trained(tmp_path / "old.pt").params == read_trained(trained / BEST).params
 
 
 def test_recordings_without_a_labelled_frame_are_classified_all_the_same(trained, tmp_path, caplog):
@@ -293,3 +303,31 @@ def test_units_that_these_labels_do_not_know_are_not_measured(folds, tmp_path):
     outcome, _ = evaluate(checkpoint, other, "test", device="cpu")
     assert outcome.occurrence.names == UNITS
     assert not len(outcome.occurrence.truth)
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_units_are_measured_in_the_same_frames_whatever_clips_were_learnt_from(tmp_path, every):
+    run = write_training_run(tmp_path, people=3, n=13, coded=True)
+    said = ["n_frames=4", f"every={every}", "epochs=1", "loss.occurrence=1", "monitor=loss", *TINY[8:]]
+    params = load_training(None, ["model=st_vit", "image_px=16", "batch=4", *said])
+    train(run, params, tmp_path / "m", TrainOptions(device="cpu"))
+    outcome, trained = evaluate(tmp_path / "m" / LAST, run, "val", device="cpu")
+    assert np.bincount(outcome.occurrence.video).tolist() == [7] * 4  # every second of 13 frames is coded
+    # by hand, of the frames 1, 1 + every, ...
+    clips, scaling = read_part(run, tmp_path / "m" / LAST, trained.content, "val", cache=tmp_path, all_frames=True)
+    number = next(k for k, place in enumerate(clips.places) if place[1] == 1)
+    batch = to_device(collate([clips[0, number]]), torch.device("cpu"), scaling)
+    with torch.inference_mode():
+        answer = torch.sigmoid(trained.model(batch["x"], batch["padding"]).occurrence[0, -1].double())
+    at = 1 + every * (clips.places[number][2] - 1)
+    alone = sum(at in range(f, f + every * c, every) for i, f, c in clips.places if i == clips.places[number][0])
+    if alone == 1 and at % 2 == 0:
+        np.testing.assert_allclose(outcome.occurrence.probability[at // 2], answer, atol=1e-6)
+    else:
+        assert every == 2  # the frames 1, 3, 5, 7 are not coded
+
+
+def test_units_that_a_model_was_not_taught_are_not_measured(run, trained):
+    content = read_trained(trained / BEST)
+    assert not tells_units(content)
+    assert evaluate(trained / BEST, run, "val", device="cpu")[0].occurrence is None

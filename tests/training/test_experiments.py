@@ -9,6 +9,7 @@ import pytest
 from au3dmm.config import load_pipeline
 from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.io.training_labels import read_training_labels
+from au3dmm.models import make_model
 from au3dmm.training.clips import Clips
 from au3dmm.training.experiments import read_experiment, run_experiment, training_params
 from au3dmm.training.loop import LAST
@@ -29,7 +30,10 @@ NETWORKS = {
     "st_vit": {"patch_px": 8, "dim": 8, "heads": 1, "dim_head": 8, "spatial_depth": 1, "temporal_depth": 1},
     "alpha_lstm": {"hidden": 8},
     "alpha_transformer": {"dim": 8, "heads": 1, "dim_head": 8, "mlp": 8},
+    "mdhr": {"trunk": "resnet10_16", "width": 8, "n_dynamic": 8, "k": 2},
 }
+MOST = 3
+SIZES = {"mdhr": {"data": {"image_px": 32}}}
 CPU = TrainOptions(device="cpu")
 
 
@@ -43,23 +47,40 @@ FELT = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=12, emotions=FELT)
+    return write_training_run(tmp_path_factory.mktemp("dataset"), people=3, n=12, emotions=FELT, coded=True)
 
 
 def small(path, models=NETWORKS):
     """Return a shipped experiment with tiny networks: those that a CPU trains within a second, on events."""
     params = read_experiment(path)
     runs = [
-        one.model_copy(update={"values": {**one.values, "options": NETWORKS[one.model]}, "reduced": {}})
+        one.model_copy(
+            update={
+                "values": {**one.values, "options": {**one.values.get("options", {}), **NETWORKS[one.model]}},
+                "reduced": SIZES.get(one.model, {}),
+            }
+        )
         for one in params.runs
         if one.model in models and one.values.get("data", {}).get("modality") != "rgb"
     ]
+    if runs[0].model == "mdhr":  # the networks of the others are made by another test
+        runs = [*runs[: MOST - 1], runs[-1]]
     return params.model_copy(update={"runs": tuple(runs), "reduced": TINY, "split": "val"})
 
 
 def test_there_are_experiments():
     there = {path.stem for path in SHIPPED}
-    assert there >= {"table2", "table3", "table5", "table6", "misalignment", "frame_rates"}
+    assert there >= {
+        "mdhr_blocks",
+        "mdhr_layers",
+        "mdhr_edges",
+        "table2",
+        "table3",
+        "table5",
+        "table6",
+        "misalignment",
+        "frame_rates",
+    }
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -73,10 +94,25 @@ def test_every_experiment_runs_and_its_table_says_what_was_measured(run, path, t
         (row,) = [line for line in lines if line.startswith(f"| {one.name} |")]
         if "top1" in params.metrics:
             assert f"| {100 * found['overall']['top1']['value']:.1f} |" in row
+        if "f1" in params.metrics:
+            assert f"| {100 * found['overall']['f1']['value']:.1f} |" in row
         for value in one.paper.values():
             assert f"| {value:g} |" in row
     assert (tmp_path / "table.md").read_text() == result.table
     assert json.loads((tmp_path / "results.json").read_text())["results"] == result.results
+
+
+def test_every_row_of_mdhr_is_another_network_in_both_forms():
+    sizes = []
+    for path in SHIPPED:
+        params = read_experiment(path)
+        for reduced in (False, True):
+            rows = [training_params(params, run, 0, reduced).options for run in params.runs if run.model == "mdhr"]
+            assert len(rows) == len({json.dumps(row, sort_keys=True) for row in rows})
+            sizes += [len(rows)]
+            for options in rows if reduced else ():
+                make_model("mdhr", n_frames=16, image_px=64, n_occurrence=3, **options)
+    assert sorted(sizes)[-6:] == [5, 5, 9, 9, 10, 10]
 
 
 def test_what_is_trained_is_kept_and_seeds_are_averaged(run, tmp_path):

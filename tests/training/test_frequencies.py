@@ -85,8 +85,32 @@ def test_weights_that_are_given_are_taken(run):
 @pytest.mark.parametrize(
     ("coded", "changes", "message"),
     [
-        (lambda p, i: {"AU1": i < 6, "AU12": p == 1}, (), "never there in train: AU12 (48 frames coded); so"),
-        (lambda p, i: {"AU1": i < 6, "AU12": None if p == 0 else True}, (), "in train: AU12 (0 frames coded); so"),
+        (
+            lambda p, i: {"AU1": i < 6, "AU12": p == 1},
+            (),
+            "never there in train: AU12 (of 2); go on without: --set data.units=AU1",
+        ),
+        (
+            lambda p, i: {"AU1": i < 6, "AU12": None if p == 0 else True, "AU4": True},
+            (),
+            "never there in train: AU12; always there in train: AU4 (of 3); go on without: --set data.units=AU1",
+        ),
+        (lambda p, i: {"AU1": True, "AU12": p == 1}, (), "AU1 (of 2); no unit is left; split otherwise"),
+        (
+            lambda p, i: {"AU1": i < 6, **{f"AU{k}": i > 9 for k in (2, 4)}, **{f"AU{k}": False for k in range(5, 20)}},
+            (),
+            "never there in train: AU5, AU6, AU7, AU8 and 11 more (of 18); go on without: --set data.units=AU1,AU2,AU4",
+        ),
+        (
+            lambda p, i: {"AU1": i < 6},
+            ("data.units=AU12,AU1",),
+            "data.units: AU12: coded in no recording; there are: AU1",
+        ),
+        (
+            lambda p, i: {"AU1": i < 6, "AU12": i == 0},
+            ("data.units=AU1", "occurrence_weights=[1, 2]"),
+            "loss.occurrence_weights has 2 numbers, but 1 units are coded: AU1; expected one for each",
+        ),
         (lambda p, i: {"AU1": None if p == 0 else True}, (), "no event frame of the 8 clips in train has a coded"),
         (
             lambda p, i: {"AU1": None if p == 0 else True},
@@ -111,6 +135,11 @@ def test_weights_that_are_given_are_taken(run):
         ),
         (lambda p, i: {"AU1": i < 6}, ('options.units=["AU1"]',), "options.units: it follows from labels and data"),
         (lambda p, i: {"AU1": i < 6}, ("loss.occurrence=0", "loss.alpha=1"), "and none is asked for; set loss.occurr"),
+        (
+            lambda p, i: {"AU1": i < 6},
+            ("loss.occurrence=0", "loss.alpha=1", "units=AU1"),
+            "data.units = AU1, but no unit is learnt: set loss.occurrence above 0, or leave",
+        ),
     ],
 )
 def test_what_cannot_be_weighed_or_recognised_is_refused_in_one_line(tmp_path, coded, changes, message):
@@ -131,3 +160,37 @@ def test_no_weights_are_sought_where_occurrence_is_not_learnt(run):
     train = setup_of(run).train
     loss = load_training(None, ["occurrence_form=asymmetric"]).loss
     assert with_weights(loss, train) is loss
+
+
+def test_units_that_are_chosen_are_all_that_the_network_knows_and_weighs(run):
+    setup = setup_of(run, "data.units=AU12,AU1")
+    assert setup.labels.names_occurrence == ("AU1", "AU12")
+    assert setup.described["names_occurrence"] == ["AU1", "AU12"]
+    np.testing.assert_allclose(setup.loss.occurrence_weights, [2 / 3, 4 / 3])
+    assert setup.make_model().units == ("AU1", "AU12")
+    whole, labels = setup_of(run).labels, setup.labels
+    np.testing.assert_array_equal(labels.occurrence, whole.occurrence[:, [0, 2]])
+
+
+def test_what_is_not_weighed_is_warned_of(tmp_path, caplog):
+    run = write_training_run(tmp_path, people=2, n=12, lost=())
+    annotate(run, lambda p, i: {"AU1": i < 6, "AU2": i < 5, "AU4": False})
+    for change in ("occurrence_form=binary", "occurrence_weights=[1, 1, 1]"):
+        caplog.clear()
+        setup_of(run, change)
+        assert "never there in train: AU4 (of 3); go on without: --set data.units=AU1,AU2" in caplog.text
+
+
+def test_a_unit_that_takes_nearly_all_weight_is_named_and_a_cap_holds_it(tmp_path, caplog):
+    run = write_training_run(tmp_path, people=2, n=12, lost=())
+    annotate(run, lambda p, i: {"AU1": i < 6, "AU2": i < 5, "AU4": i == 0})
+    setup = setup_of(run)
+    assert "AU4 is there in 8.3 % of the coded frames in train, and takes 73 % of the weight of 3 units" in caplog.text
+    assert setup.loss.occurrence_weights[2] == pytest.approx(3 * 12 / (2 + 12 / 5 + 12))
+    caplog.clear()
+    weights = setup_of(run, "occurrence_weight_cap=1.5").loss.occurrence_weights
+    assert not caplog.messages
+    np.testing.assert_allclose(np.divide(weights, weights[1]), [5 / 6, 1, 1.5])
+    assert sum(weights) == pytest.approx(3)
+    with pytest.raises(ConfigError, match=r"occurrence_weight_cap is 0\.5, expected at least 1, or 0 for none"):
+        setup_of(run, "occurrence_weight_cap=0.5")

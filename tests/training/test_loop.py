@@ -24,6 +24,7 @@ from au3dmm.training.optimisers import rate_factor
 from au3dmm.training.run import TrainOptions, train
 from au3dmm.training.setup import read_setup
 from au3dmm.training_config import OptimiseParams, load_training
+from mesh_run import write_mesh_run
 from training_run import METADATA, UNITS, Pooled, write_training_run
 
 CPU = TrainOptions(device="cpu", checkpoint_every=2, log_every=1)
@@ -374,7 +375,8 @@ def test_two_trainings_in_one_folder_are_kept_apart(run, tmp_path):
         train(run, params(), tmp_path / "m", CPU)
 
 
-def test_two_processes_learn_what_one_does(run, tmp_path):
+def in_two_processes(run, values, out):
+    """Train in two processes that share each batch; return their exit codes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -383,22 +385,89 @@ def test_two_processes_learn_what_one_does(run, tmp_path):
         os.environ.update(
             RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
         )
-        train(run, params(*two), tmp_path / "two", CPU)
+        train(run, values, out, CPU)
 
-    two = ("batch=4", "options.dropout=0.0", "max_steps=4", "optimiser=sgd")
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=work, args=(rank,)) for rank in range(2)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
-    assert [process.exitcode for process in processes] == [0, 0]
-    train(run, params(*two), tmp_path / "one", CPU)
+    return [process.exitcode for process in processes]
+
+
+def test_two_processes_learn_what_one_does(run, tmp_path):
+    two = params("batch=4", "options.dropout=0.0", "max_steps=4", "optimiser=sgd")
+    assert in_two_processes(run, two, tmp_path / "two") == [0, 0]
+    train(run, two, tmp_path / "one", CPU)
     a, b = (read_checkpoint(tmp_path / name / "last.pt") for name in ("one", "two"))
     # losses of alpha are means over the frames that are known, which are as many in all of these clips but for one
     for name, value in a["state_dict"].items():
         torch.testing.assert_close(b["state_dict"][name], value, atol=2e-4, rtol=1e-2)
     assert b["progress"]["measures"]["loss"] == pytest.approx(a["progress"]["measures"]["loss"], rel=1e-3)
+
+
+MDHR = (
+    *("image_px=32", "loss.alpha=0", "occurrence_form=asymmetric", "options.trunk=resnet10_16", "options.width=8"),
+    *("options.n_dynamic=8", "options.k=2", "options.regions=facemorphic"),
+)
+MESH = (
+    *("options.dim=16", "options.depth=1", "options.heads=2", "options.mlp=16", "options.token_hidden=8"),
+    *("options.dropout=0.0", "mesh.n_motion=8"),
+)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("mdhr", (*MDHR, "loss.classes=0")),
+        ("mdhr", (*MDHR, "loss.combinations=0")),
+        ("mdhr", (*MDHR, "options.aux=false", "options.crm=false", "options.tcn=false")),
+        ("au_d3dface", (*MESH, "loss.classes=0", "loss.mesh=1")),
+        ("au_d3dface", (*MESH, "loss.occurrence=0", "loss.smooth=1")),
+    ],
+    ids=["mdhr, no class", "mdhr, no combinations", "mdhr, no blocks", "au_d3dface, no class", "au_d3dface, no units"],
+)
+def test_two_processes_train_networks_of_which_some_weights_take_no_gradient(tmp_path, model, changes):
+    run = write_mesh_run(tmp_path, people=3, n=8, coded=True) if model == "au_d3dface" else tiny_run(tmp_path)
+    said = ("n_frames=8", "batch=4", "max_steps=3", "monitor=loss", "loss.alpha=0", "loss.occurrence=1")
+    values = load_training(None, [*said, *changes], model)
+    assert in_two_processes(run, values, tmp_path / "two") == [0, 0]
+    content = read_checkpoint(tmp_path / "two" / "last.pt")
+    assert content["progress"]["step"] == 3
+    assert all(torch.isfinite(value).all() for value in content["state_dict"].values())
+
+
+def tiny_run(folder):
+    """Write a run in which each unit is there in some frames of its own recordings alone."""
+    return write_training_run(folder, people=3, n=8, coded=True)
+
+
+def refused(run, tmp_path, *changes, **options):
+    out = tmp_path / "a" / "b"
+    with pytest.raises((ConfigError, SchemaError)):
+        train(run, params(*changes), out, TrainOptions(device="cpu", **options))
+    return out
+
+
+def test_a_training_that_is_refused_leaves_no_folder(run, tmp_path):
+    for changes in (("batch=4", "options.fault=3", "options.nothing=1"), ("monitor=f1",), ("data.fold=1",)):
+        refused(run, tmp_path, *changes)
+        assert not (tmp_path / "a").exists(), changes
+    refused(run, tmp_path, init=tmp_path / "none.pt")
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "a").mkdir()
+    out = refused(run, tmp_path, "monitor=f1")
+    assert (tmp_path / "a").exists()
+    assert not out.exists()
+
+
+def test_a_training_that_is_refused_leaves_what_was_there(run, tmp_path):
+    out = tmp_path / "a" / "b"
+    train(run, params("epochs=1"), out, CPU)
+    before = sorted(path.name for path in out.iterdir())
+    refused(run, tmp_path, "monitor=f1")
+    assert sorted(path.name for path in out.iterdir()) == before
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(run, tmp_path, monkeypatch):

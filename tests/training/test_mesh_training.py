@@ -17,6 +17,7 @@ from au3dmm.training.mesh_data import read_mesh_data
 from au3dmm.training.mesh_evaluating import evaluate_meshes, write_mesh_evaluation
 from au3dmm.training.run import TrainOptions, train
 from au3dmm.training.setup import read_setup
+from au3dmm.training.units import unknown_units
 from au3dmm.training_config import AugmentParams, DataParams, MeshParams, load_training
 from demo_basis import few_components
 from mesh_run import COMPONENTS, true_alpha, write_mesh_run, write_truth
@@ -35,7 +36,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mesh(run):
-    return read_mesh_data(read_training_labels(run), MeshParams(n_motion=8), range(8))
+    return read_mesh_data(unknown_units(read_training_labels(run), ()), MeshParams(n_motion=8), range(8))
 
 
 def test_targets_are_the_true_motion_in_millimetres(mesh):
@@ -48,12 +49,10 @@ def test_targets_are_the_true_motion_in_millimetres(mesh):
     assert mesh.known.all()
 
 
-def test_units_are_those_that_the_truth_shows_to_those_who_learn(mesh):
-    # AU12 reaches 0.8 x 1.1 in nobody; AU17 1.5 in the second half of everybody's first recording
-    assert mesh.labels.names_occurrence == ("AU17",)
-    first = mesh.labels.sessions[0]
-    assert mesh.labels.occurrence[first.rows, 0].tolist() == [0.0] * 6 + [1.0] * 6
-    assert mesh.masks.sources == ("parts",)  # no component of the labels' basis shows AU17
+def test_units_that_nobody_coded_are_those_of_the_basis_and_unknown(mesh):
+    assert mesh.labels.names_occurrence == ("AU1", "AU4", "AU12")
+    assert np.isnan(mesh.labels.occurrence).all()
+    assert mesh.masks.units == ("AU1", "AU4", "AU12")
 
 
 def test_clips_have_the_true_motion_of_their_frames(mesh):
@@ -118,7 +117,11 @@ def test_a_checkpoint_holds_all_that_its_meshes_mean(trained, mesh):
     np.testing.assert_allclose(model.to_motion, mesh.space.of_alpha, atol=1e-6)
     np.testing.assert_allclose(model.directions, mesh.space.directions, atol=1e-4)
     said = content["labels"]["mesh"]
-    assert (said["topology_hash"], said["masks"]) == (mesh.space.topology_hash, {"AU17": "parts"})
+    assert (said["topology_hash"], said["masks"]) == (
+        mesh.space.topology_hash,
+        dict(zip(mesh.masks.units, mesh.masks.sources, strict=True)),
+    )
+    assert (said["masks"].keys(), content["labels"]["occurrence_taught"]) == ({"AU1", "AU4", "AU12"}, False)
     log = (out / "log.csv").read_text().splitlines()
     assert {"mesh", "smooth"} <= set(log[0].split(","))
 
@@ -137,10 +140,32 @@ def setup_of(run, tmp_path, *changes):
     return read_setup(run, load_training(None, [*SMALL, *changes], "au_d3dface"), cache=tmp_path)
 
 
-def test_coded_units_win_over_those_of_the_truth(tmp_path):
-    setup = setup_of(write_mesh_run(tmp_path, coded=True), tmp_path)
-    assert setup.labels.names_occurrence == ("AU1", "AU2", "AU51", "AU52")
-    assert setup.make_model().n_units == 4
+def test_units_are_those_that_were_coded_whether_they_are_learnt_or_not(tmp_path, caplog):
+    run = write_mesh_run(tmp_path, coded=True)
+    for changes in ((), ("loss.occurrence=0",)):
+        setup = setup_of(run, tmp_path, *changes)
+        assert setup.labels.names_occurrence == ("AU1", "AU2", "AU51", "AU52")
+        assert setup.make_model().n_units == 4
+        # what the decoder is told
+        assert np.nanmax(setup.train[(0, 0)]["occurrence"]) == 1
+    two = setup_of(run, tmp_path, "data.units=AU51,AU1")
+    assert two.labels.names_occurrence == ("AU1", "AU51")
+    assert "AU2" not in caplog.text
+
+
+def test_without_codes_the_decoder_is_told_one_half_and_faces_alone_are_learnt(run, tmp_path, caplog):
+    setup = setup_of(run, tmp_path)
+    assert "no action unit is coded frame by frame: faces alone are learnt; of 3 units" in caplog.text
+    assert (setup.loss.occurrence, setup.params.loss.occurrence) == (0, 0.1)
+    assert bool(torch.isnan(setup.train[(0, 0)]["occurrence"]).all())
+    model = setup.make_model().eval()
+    x, unknown = setup.train[(0, 0)]["coefficients"][None], torch.full((1, 6, 3), torch.nan)
+    told = [model(x, None, units).occurrence for units in (unknown, torch.full((1, 6, 3), 0.5))]
+    torch.testing.assert_close(*told)
+    assert setup_of(run, tmp_path, "data.units=AU12,AU17").labels.names_occurrence == ("AU12", "AU17")
+    with pytest.raises(ConfigError, match=r"loss.classes and loss.mesh are 0: there is nothing to learn") as err:
+        setup_of(run, tmp_path, "loss.mesh=0")
+    assert "\n" not in str(err.value)
 
 
 def test_what_cannot_work_is_refused_in_one_line(tmp_path):
@@ -149,7 +174,6 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path):
     for change, message in (
         (f"mesh.bases={tmp_path}/other.npz", r"other\.npz: not the basis that .* was made with"),
         (f"mesh.truth={tmp_path}", r"mesh.truth: .*: no <session>.json of these recordings"),
-        ("mesh.occurs_at=9", "no action unit is coded frame by frame, nor shown by the truth"),
         ("augment.flip=0.5", "true motion cannot be mirrored"),
         ("options.n_motion=9", "options.n_motion: it follows from labels and data"),
     ):
@@ -162,8 +186,8 @@ def test_what_cannot_work_is_refused_in_one_line(tmp_path):
 
 
 def test_without_any_truth_it_learns_units_alone_and_says_so(run, tmp_path, caplog):
-    setup_of(run, tmp_path)
-    assert not caplog.messages
+    setup_of(write_mesh_run(tmp_path / "true", coded=True), tmp_path)
+    assert "true motion" not in caplog.text
     run = write_mesh_run(tmp_path, truth=False, coded=True)
     setup = setup_of(run, tmp_path)
     assert "true motion is known of no recording in train: refined faces are not taught" in caplog.text
@@ -177,7 +201,7 @@ def test_meshes_of_another_topology_are_refused(tmp_path, run, trained):
     content = read_checkpoint(trained[0] / "best.pt")
     content["labels"]["mesh"]["topology_hash"] = "beef" * 16
     with pytest.raises(SchemaError, match="trained on meshes of topology beefbeefbeef"):
-        read_mesh_data(read_training_labels(run), MeshParams(n_motion=8), (), content)
+        read_mesh_data(unknown_units(read_training_labels(run), ()), MeshParams(n_motion=8), (), content)
 
 
 def other_truth(folder):

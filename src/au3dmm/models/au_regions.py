@@ -12,6 +12,7 @@ from torch import Tensor
 
 Part = Literal["upper", "middle", "lower", "whole"]
 _SEVENTHS: Mapping[Part, tuple[int, int]] = {"upper": (0, 3), "middle": (2, 5), "lower": (4, 7), "whole": (0, 7)}
+_NAMED = 4
 _MOST = 8  # units of a region: 256 combinations
 
 TABLES: Mapping[str, Mapping[str, tuple[Part, tuple[int, ...]]]] = {
@@ -120,8 +121,8 @@ def regions_of(table: str, units: Sequence[str]) -> tuple[Region, ...]:
     if lost:
         better = [name for name in TABLES if name != table and not _missing(name, units)]
         raise ValueError(
-            f"regions = {table!r} has no region for {', '.join(lost)}; it knows {', '.join(units_of(table))};"
-            + (f" {' and '.join(better)} would do" if better else " no table does: leave these units out of the labels")
+            f"regions = {table!r} has no region for {_few(lost)}; it knows {', '.join(units_of(table))};"
+            + (f" {' and '.join(better)} would do" if better else " no table does: leave these units out")
         )
     regions = [
         Region(name, part, tuple(i for i, unit in enumerate(units) if found[unit] == name))
@@ -131,7 +132,7 @@ def regions_of(table: str, units: Sequence[str]) -> tuple[Region, ...]:
     if full:
         raise ValueError(
             f"region {full[0].name!r} of regions = {table!r} has {len(full[0].units)} of the units, expected at most"
-            f" {_MOST}; leave some out of the labels"
+            f" {_MOST}; leave some out"
         )
     return tuple(region for region in regions if region.units)
 
@@ -186,3 +187,7 @@ def _table(name: str) -> Mapping[str, tuple[Part, tuple[int, ...]]]:
 def _missing(table: str, units: Sequence[str]) -> bool:
     known = set(units_of(table))
     return any(re.sub(r"_(left|right)$", "", unit) not in known for unit in units)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

@@ -62,22 +62,27 @@ class Bottleneck(nn.Module):
         return out
 
 
-DEPTHS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
-    "resnet18": (BasicBlock, (2, 2, 2, 2)),
-    "resnet34": (BasicBlock, (3, 4, 6, 3)),
-    "resnet50": (Bottleneck, (3, 4, 6, 3)),
-    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+DEPTHS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int], int]] = {
+    "resnet10_16": (BasicBlock, (1, 1, 1, 1), 16),
+    "resnet18": (BasicBlock, (2, 2, 2, 2), 64),
+    "resnet34": (BasicBlock, (3, 4, 6, 3), 64),
+    "resnet50": (Bottleneck, (3, 4, 6, 3), 64),
+    "resnet101": (Bottleneck, (3, 4, 23, 3), 64),
 }
+"""Blocks, how many each stage has, and channels of the first one's; ``resnet10_16`` is ours, for a CPU: nobody has
+published weights of it.
+"""
 
 
 class ResNet(nn.Module):
     """Images (N, C, H, W) in 0 to 1 to features (N, n_features), without the classifier.
 
-    11 176 512 parameters (resnet18, 3 channels, 512 features), 23 508 032 (resnet50, 2048 features).
+    11 176 512 parameters (resnet18, 3 channels, 512 features), 23 508 032 (resnet50, 2048 features), 309 456
+    (resnet10_16, 128 features).
 
     Parameters
     ----------
-    depth : {"resnet18", "resnet34", "resnet50", "resnet101"}
+    depth : {"resnet10_16", "resnet18", "resnet34", "resnet50", "resnet101"}
     channels : int
     frozen : bool
         Its weights take no gradient, and its batch norms keep their running statistics in training, too.
@@ -90,17 +95,17 @@ class ResNet(nn.Module):
         super().__init__()
         if depth not in DEPTHS:
             raise ValueError(f"trunk is {depth!r}, expected one of {', '.join(DEPTHS)}")
-        block, repeats = DEPTHS[depth]
+        block, repeats, n = DEPTHS[depth]
         self.frozen = frozen
-        self.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(channels, n, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(n)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        widths = (64, 128, 256, 512)
-        n_in = (64, *(width * block.expansion for width in widths))
+        widths = (n, 2 * n, 4 * n, 8 * n)
+        n_in = (n, *(width * block.expansion for width in widths))
         stages = [
-            _stage(block, before, width, n, stride)
-            for before, width, n, stride in zip(n_in, widths, repeats, (1, 2, 2, 2), strict=False)
+            _stage(block, before, width, count, stride)
+            for before, width, count, stride in zip(n_in, widths, repeats, (1, 2, 2, 2), strict=False)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.n_features, self.n_maps = n_in[-1], n_in[1:]

@@ -26,6 +26,8 @@ _UNREADABLE = (
     *(RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     *(ArithmeticError, pickle.UnpicklingError, zipfile.BadZipFile, struct.error),
 )
+_GONE = (("mesh", "occurs_at"),)
+"""Values of training files that older checkpoints have and nothing reads any more."""
 _KEYS = ("format_version", "model", "state_dict", "progress", "config", "labels")
 
 
@@ -89,6 +91,8 @@ def read_checkpoint(path: Path, *, mapped: bool = False) -> dict[str, Any]:
     if content["format_version"] != FORMAT_VERSION:
         found = content["format_version"]
         raise SchemaError(f"{path}: checkpoint of format {found}, this au3dmm reads {FORMAT_VERSION}; update au3dmm")
+    for section, key in _GONE:
+        (content["config"].get(section) or {}).pop(key, None)
     return dict(content)
 
 

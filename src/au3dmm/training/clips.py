@@ -106,10 +106,12 @@ def class_place(classes: Sequence[str], session: TrainingSession, data: DataPara
     return classes.index(name) if name is not None and name in classes else -1
 
 
-def cut_into_clips(n: int, data: DataParams) -> list[tuple[int, int]]:
+def cut_into_clips(n: int, data: DataParams, *, all_frames: bool = False) -> list[tuple[int, int]]:
     """Return first frame and number of frames of the clips of a recording of `n` event frames.
 
-    The last one ends with the recording, so that all frames are seen; a recording shorter than a clip is one clip.
+    The last one ends with the recording, so that all of its time is seen; a recording shorter than a clip is one clip.
+    With `all_frames`, every frame is in a clip, also where clips take each ``data.every``-th: the frames 0, every,
+    2 every, ... are cut, then 1, 1 + every, ...
 
     Examples
     --------
@@ -117,7 +119,16 @@ def cut_into_clips(n: int, data: DataParams) -> list[tuple[int, int]]:
     ([(0, 4), (4, 4), (6, 4)], [(0, 3)])
     >>> cut_into_clips(10, DataParams(n_frames=4, every=2, stride=2)), cut_into_clips(4, DataParams(every=3))
     ([(0, 4), (2, 4), (3, 4)], [(0, 2)])
+    >>> cut_into_clips(11, DataParams(n_frames=4, every=2), all_frames=True)
+    [(0, 4), (4, 4), (1, 4), (3, 4)]
     """
+    if all_frames and data.every > 1:
+        one = data.model_copy(update={"every": 1, "stride": -(-data.stride // data.every)})
+        return [
+            (phase + data.every * first, count)
+            for phase in range(min(data.every, n))
+            for first, count in cut_into_clips(len(range(phase, n, data.every)), one)
+        ]
     if n < data.span:
         return [(0, -(-n // data.every))] if n else []
     last = n - data.span
@@ -158,6 +169,8 @@ class Clips(Dataset[Item]):
         Needed if clips are mirrored.
     whole : bool
         Whether clips are kept in which no frame has a label: they may have a class.
+    all_frames : bool
+        See `cut_into_clips`.
 
     Attributes
     ----------
@@ -186,6 +199,7 @@ class Clips(Dataset[Item]):
         seed: int = 0,
         mirror: Mirror | None = None,
         whole: bool = False,
+        all_frames: bool = False,
     ) -> None:
         self.labels, self._data, self._sources, self._scaling = labels, data, sources, scaling
         self._augment, self._seed, self._mirror = augment, seed, mirror
@@ -195,7 +209,7 @@ class Clips(Dataset[Item]):
         self.unlabelled: list[tuple[str, int]] = []
         for i in sessions:
             session = labels.sessions[i]
-            for first, count in cut_into_clips(session.n, data):
+            for first, count in cut_into_clips(session.n, data, all_frames=all_frames):
                 rows, there = self._label_rows(session, first, count)
                 if whole or (labels.valid[rows] & there).any() or (frames and self._coded(rows, there)):
                     self.places.append((i, first, count))

@@ -93,6 +93,8 @@ def evaluate(
 
     A recording is cut into clips as in training, without augmentation. Its class is judged by the mean of its clips'
     log probabilities; coefficients, and probabilities of action units, of a frame that several clips show are averaged.
+    A model that tells action units is asked about every frame, even if its clips take each ``data.every``-th: so F1 is
+    over the same frames whatever a model was trained on.
     Of frames that have no label the class counts all the same, and so does what coders said of them; models of
     coefficients cannot say anything of a recording without any, and a warning says how many those are. Another warning
     says how many of the people asked about the model has learnt from, and is given if that cannot be told and the
@@ -128,7 +130,9 @@ def evaluate(
     """
     trained = read_trained(checkpoint)
     cache = cache or rgb_cache(run, checkpoint.parent)
-    clips, scaling = read_part(run, checkpoint, trained.content, part, cache=cache, dataset=dataset)
+    clips, scaling = read_part(
+        run, checkpoint, trained.content, part, cache=cache, dataset=dataset, all_frames=tells_units(trained)
+    )
     if not len(clips):
         raise ConfigError(f"{run.path}: no clip in {part} has a frame with a label; look at report.html for why")
     people = {clips.labels.sessions[place[0]].subject_id for place in clips.places}
@@ -195,6 +199,12 @@ def rgb_cache(run: RunFolder, folder: Path) -> Path:
     return run.state / "rgb" if run.path.resolve() in folder.resolve().parents else folder / "cache" / "rgb"
 
 
+def tells_units(trained: Trained) -> bool:
+    """Say whether a model was taught to tell action units frame by frame."""
+    taught = trained.content["labels"].get("occurrence_taught")  # older checkpoints do not say
+    return bool(trained.params.loss.occurrence if taught is None else taught)
+
+
 def same_labels(trained: Trained, clips: Clips) -> bool:
     """Say whether these are the labels, with the splits, that the model was trained on."""
     return bool(trained.content["labels"].get("fingerprint") == clips.labels.metadata.get("fingerprint"))
@@ -256,7 +266,9 @@ class _Heard:
     def take(self, batch: Mapping[str, Any], prediction: Prediction) -> None:
         chances = torch.log_softmax(prediction.logits.double(), -1).cpu().numpy()
         alpha = None if prediction.alpha is None else prediction.alpha.double().cpu().numpy()
-        units = None if prediction.occurrence is None else torch.sigmoid(prediction.occurrence.double()).cpu().numpy()
+        units = None
+        if prediction.occurrence is not None and tells_units(self._trained):
+            units = torch.sigmoid(prediction.occurrence.double()).cpu().numpy()
         for i, number in enumerate(batch["number"].tolist()):
             session, first, count = self._clips.places[number]
             self._chances.setdefault(session, []).append(chances[i])

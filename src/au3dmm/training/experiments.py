@@ -38,6 +38,7 @@ _WORDS = {
     "alpha_explained": "alpha explained",
     "f1": "F1 of frames, %",
     **MESH_WORDS,
+    "occurrence_auc": "area under ROC",
 }
 _KEPT = ("n_videos", "n_subjects", "n_classified", "n_subjects_classified", "n_subjects_seen", "chance", "overall")
 _SURFACES = {False: 2, True: 1}  # frames of a clip that are put onto the true surface, in full and reduced: ICP is slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,9 @@ from au3dmm.errors import ConfigError
 from au3dmm.training.clips import Clips
 from au3dmm.training_config import LossParams
 
-_NAMED = 8
+log = logging.getLogger(__name__)
+_NAMED = 4
+_LARGE = 0.7  # share of all weight: with two thirds the other units were learnt as well as ever, with 94 % not at all
 
 
 def unit_counts(clips: Clips) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -42,14 +45,17 @@ def inverse_rates(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     return len(rates) / rates / np.sum(1 / rates)
 
 
-def with_weights(loss: LossParams, train: Clips) -> LossParams:
+def with_weights(loss: LossParams, train: Clips, *, speak: bool = True) -> LossParams:
     """Return the loss with weights of units, if it is asymmetric and none are given: from the training clips alone.
+
+    Units that are never or always there in train are warned of, and so is one that takes most of the weight; where
+    weights follow from frequencies, the former are refused.
 
     Raises
     ------
     ConfigError
-        If no frame of the training clips was coded; if a weight would be infinite, or there are more or fewer weights
-        than units.
+        If no frame of the training clips was coded; if a unit is never there, which would weigh infinitely much, or
+        always, so that there is nothing to tell; or if there are more or fewer weights than units.
     """
     if not loss.occurrence:
         return loss
@@ -61,22 +67,58 @@ def with_weights(loss: LossParams, train: Clips) -> LossParams:
             f"{where}: no event frame of the {len(train)} clips in train has a coded action unit; expected some; split"
             " otherwise, or set loss.occurrence = 0"
         )
-    if loss.occurrence_form != "asymmetric" or not len(train):
-        return loss
-    if loss.occurrence_weights:
-        if len(loss.occurrence_weights) != len(names):
-            raise ConfigError(
-                f"loss.occurrence_weights has {len(loss.occurrence_weights)} numbers, but {len(names)} units are coded:"
-                f" {_some(names)}; expected one for each"
-            )
-        return loss
-    never = [f"{name} ({n} frames coded)" for name, k, n in zip(names, there, coded, strict=True) if not k]
-    if never:
+    weighed = loss.occurrence_form == "asymmetric"
+    if weighed and loss.occurrence_weights and len(loss.occurrence_weights) != len(names):
         raise ConfigError(
-            f"{where}: never there in train: {_some(never)}; so weights by frequency would be infinite; split"
-            " otherwise, leave these units out of the annotations, or give loss.occurrence_weights"
+            f"loss.occurrence_weights has {len(loss.occurrence_weights)} numbers, but {len(names)} units are coded:"
+            f" {_some(names)}; expected one for each"
         )
-    return loss.model_copy(update={"occurrence_weights": tuple(inverse_rates(there / coded).tolist())})
+    if not len(train):
+        return loss
+    follows = weighed and not loss.occurrence_weights
+    fault = _not_to_be_told(names, there, coded)
+    if fault and follows:
+        raise ConfigError(f"{where}: {fault}")
+    if fault and speak:
+        log.warning("%s: %s", where, fault)
+    if not follows:
+        return loss
+    weights = capped(inverse_rates(there / coded), loss.occurrence_weight_cap)
+    share = weights / weights.sum()
+    most = int(share.argmax())
+    if speak and share[most] > (_LARGE if len(names) > 2 else 0.9):
+        log.warning(
+            "%s is there in %.2g %% of the coded frames in train, and takes %.0f %% of the weight of %d units: others"
+            " may hardly be learnt; --set loss.occurrence_weight_cap=3, or leave it out with data.units",
+            *(names[most], 100 * there[most] / coded[most], 100 * share[most], len(names)),
+        )
+    return loss.model_copy(update={"occurrence_weights": tuple(weights.tolist())})
+
+
+def capped(weights: NDArray[np.float64], cap: float) -> NDArray[np.float64]:
+    """Return weights of which none is more than `cap` times the one in the middle, 1 on average; 0: as they are.
+
+    Examples
+    --------
+    >>> capped(np.array([0.5, 0.5, 0.5, 6.5]), 3).tolist()
+    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
+    """
+    if not cap:
+        return weights
+    low = np.minimum(weights, cap * np.median(weights))
+    return np.asarray(len(low) * low / low.sum())
+
+
+def _not_to_be_told(names: Sequence[str], there: NDArray[np.int64], coded: NDArray[np.int64]) -> str:
+    """Name units that are never or always there, and say how to go on without them; empty if there are none."""
+    never = [name for name, k in zip(names, there, strict=True) if not k]
+    always = [name for name, k, n in zip(names, there, coded, strict=True) if k == n > 0]
+    if not (never or always):
+        return ""
+    found = [f"{word} there in train: {_some(some)}" for word, some in (("never", never), ("always", always)) if some]
+    left = [name for name in names if name not in (*never, *always)]
+    how = f"go on without: --set data.units={','.join(left)}" if left else "no unit is left; split otherwise"
+    return f"{'; '.join(found)} (of {len(names)}); {how}"
 
 
 def _some(names: Sequence[str]) -> str:

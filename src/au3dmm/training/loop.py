@@ -127,7 +127,8 @@ class Loop:
         self._wrapped: nn.Module = model
         if processes.world > 1:
             gpu = [processes.device.index] if processes.device.type == "cuda" else None
-            self._wrapped = DistributedDataParallel(model, gpu, find_unused_parameters=not loss.classes)
+            idle = _may_be_idle(model, loss)
+            self._wrapped = DistributedDataParallel(model, gpu, find_unused_parameters=idle)
         whole = how.epochs * self._order.total
         self.total = min(how.max_steps, whole) if how.max_steps else whole
 
@@ -332,3 +333,14 @@ class Loop:
             state = self.state()
             write_checkpoint(self._out / name, {**self._content, **state, "metrics": state["progress"]["measures"]})
         self._processes.wait()
+
+
+def _may_be_idle(model: Network, loss: LossParams) -> bool:
+    """Say whether a head has no weight in the loss: then its parameters take no gradient, which DDP has to be told."""
+    has = model.config["options"].get
+    return (
+        not loss.classes
+        or bool(has("n_occurrence") and not loss.occurrence)
+        or bool(has("aux") and not (loss.occurrence and loss.combinations))
+        or bool(has("n_motion") and not loss.mesh)
+    )

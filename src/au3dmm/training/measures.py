@@ -38,6 +38,8 @@ class ClipScore:
         Of the clip alone.
     units : (4, A) int array
         Coded frames of each action unit: found, missed, said without being there, and rightly not said.
+    n_moved : int
+        Frames whose true motion is known, of networks that are taught it.
     """
 
     number: int
@@ -48,6 +50,7 @@ class ClipScore:
     n_values: int
     loss: float
     units: NDArray[np.int64] = field(default_factory=lambda: np.zeros((4, 0), np.int64))
+    n_moved: int = 0
 
 
 def score_clips(prediction: Prediction, batch: dict[str, Any], params: LossParams) -> list[ClipScore]:
@@ -66,7 +69,8 @@ def score_clips(prediction: Prediction, batch: dict[str, Any], params: LossParam
         loss = float(training_loss(alone, one, params)["total"])
         units = _counted(prediction.occurrence, batch["occurrence"], i)
         label = int(batch["label"][i]) if params.classes else -1  # nobody taught it classes
-        scores.append(ClipScore(int(batch["number"][i]), session_id, label, chances[i], error, n, loss, units))
+        moved = int(batch["target_known"][i].sum()) if params.mesh and "target_known" in batch else 0
+        scores.append(ClipScore(int(batch["number"][i]), session_id, label, chances[i], error, n, loss, units, moved))
     return scores
 
 
@@ -115,8 +119,9 @@ def summarise(scores: Sequence[ClipScore]) -> dict[str, float]:
     there = hit + miss > 0
     if there.any():
         found["f1"] = float((2 * hit / np.maximum(2 * hit + miss + alarm, 1))[there].mean())
-    losses = [score.loss for score in scores if score.label >= 0 or score.n_values or score.units.any()]
-    if losses:  # of what has a class, coefficients or codes: the others' is 0
+    told = [score for score in scores if score.label >= 0 or score.n_values or score.units.any() or score.n_moved]
+    losses = [score.loss for score in told]
+    if losses:  # of what has a class, coefficients, codes or true motion: the others' is 0
         found["loss"] = float(np.mean(losses))
     return found
 

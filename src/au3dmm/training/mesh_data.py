@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases
 from au3dmm.io.kept_bases import find_bases
 from au3dmm.io.mesh_truth import SessionTruth, read_label_delays, read_session_truth
-from au3dmm.io.training_labels import TrainingLabels, unit_order
+from au3dmm.io.training_labels import TrainingLabels
 from au3dmm.models.au_d3dface import AUD3DFace
 from au3dmm.training_config import MeshParams
 
@@ -32,7 +31,7 @@ class MeshData:
     Attributes
     ----------
     labels : TrainingLabels
-        As given; where no coder spoke of any frame, with the units that the truth shows.
+        As given.
     space : MotionSpace
         Of the labels' basis.
     bases : Bases
@@ -90,18 +89,18 @@ def read_mesh_data(
     Parameters
     ----------
     labels : TrainingLabels
-        Of the run.
+        Of the run, with the units that are recognised.
     params : MeshParams
         Where bases and truths lie.
     learn_from : sequence of int
-        Recordings whose true motion the space is to hold beside the basis', and whose units are learnt.
+        Recordings whose true motion the space is to hold beside the basis'.
     content : mapping, optional
-        A checkpoint: its space and its units are taken.
+        A checkpoint: its space is taken.
 
     Raises
     ------
     ConfigError
-        If a basis is not the one that labels were made with, or no unit is coded or shown.
+        If a basis is not the one that labels were made with.
     SchemaError
         If a file is damaged, or meshes are of another topology.
     """
@@ -123,13 +122,6 @@ def read_mesh_data(
     flat = (1e3 * np.sqrt(space.weights)[:, None] * components).reshape(-1, 3 * len(space.weights))
     # directions are orthonormal: what they hold and what they do not add up
     beyond = np.maximum(((there @ (flat @ flat.T)) * there).sum(1) - (target**2).sum(1), 0.0)
-    units = tuple(content["labels"]["names_occurrence"]) if content is not None else None
-    labels = _with_units(labels, alpha, rendered, params.occurs_at, rows, units)
-    if not labels.names_occurrence:
-        raise ConfigError(
-            f"{labels.run.path}: no action unit is coded frame by frame, nor shown by the truth of a rendered"
-            " recording in train; au_d3dface needs some"
-        )
     masks = unit_masks(bases, labels.names_occurrence)
     return MeshData(labels, space, bases, target.astype(np.float32), known, beyond, masks)
 
@@ -192,36 +184,3 @@ def _space_of(content: Mapping[str, Any], bases: Bases) -> MotionSpace:
     directions = weights["directions"].double().numpy()
     v = directions.shape[1]
     return MotionSpace(directions, np.full(v, 1 / v), weights["to_motion"].double().numpy(), bases.topology_hash())
-
-
-def _with_units(
-    labels: TrainingLabels,
-    alpha: NDArray[np.float64],
-    rendered: Bases | None,
-    occurs_at: float,
-    rows: NDArray[np.bool_],
-    units: tuple[str, ...] | None,
-) -> TrainingLabels:
-    """Return labels whose units are those that coders spoke of or, if none did, those that the truth shows.
-
-    A unit is shown where it, or one of its sides, is at least `occurs_at` standard deviations; those are learnt that
-    are shown in the recordings learnt from.
-    """
-    if labels.names_occurrence or rendered is None:
-        return labels
-    sides: dict[str, list[int]] = {}
-    for k, name in enumerate(rendered.names_au):
-        unit = re.match(r"AU\d+", name)
-        if unit:
-            sides.setdefault(unit[0], []).append(k)
-    names = tuple(sorted(sides, key=unit_order))
-    most = np.stack([alpha[:, sides[name]].max(1) for name in names], axis=1)
-    said = np.where(np.isfinite(most), most >= occurs_at, np.nan).astype(np.float32)
-    if units is None:
-        shown = np.asarray(np.nan_to_num(said[rows]).any(axis=0)).tolist()
-        units = tuple(name for name, some in zip(names, shown, strict=True) if some)
-    out = np.full((len(said), len(units)), np.nan, np.float32)
-    for j, name in enumerate(units):
-        if name in names:
-            out[:, j] = said[:, names.index(name)]
-    return replace(labels, occurrence=out, names_occurrence=units)

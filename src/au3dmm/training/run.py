@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import au3dmm
-from au3dmm.errors import ConfigError, SchemaError
+from au3dmm.errors import BusyError, ConfigError, SchemaError
 from au3dmm.io.atomic import folder_lock, write_json
 from au3dmm.io.hashing import sha256_file
 from au3dmm.io.run_folder import RunFolder
@@ -30,6 +30,7 @@ from au3dmm.training.transfer import other_frames, take_weights
 from au3dmm.training_config import TrainParams
 
 log = logging.getLogger(__name__)
+LOCK = ".lock"
 Event = Callable[[Mapping[str, Any]], None]
 
 
@@ -185,8 +186,8 @@ def train(
     event = on_event or (lambda _: None)
     began = time.monotonic()
     with started_processes(options.device) as processes:
-        lock = folder_lock(out) if processes.first else nullcontext()
-        with lock:
+        nothing_left, lock = (_nothing_left(out), folder_lock(out)) if processes.first else (nullcontext(),) * 2
+        with nothing_left, lock:
             if (out / LAST).exists() and not (options.resume or options.anew):
                 raise ConfigError(
                     f"{out}: has a training already; --resume goes on with it, --anew replaces it, --out DIR begins"
@@ -219,6 +220,22 @@ def train(
         seconds=time.monotonic() - began,
         clips_per_s=(at.clips - first_clips) / seconds if ran and seconds > 0 else 0.0,
     )
+
+
+@contextmanager
+def _nothing_left(out: Path) -> Iterator[None]:
+    """Take away the folders that are made for a training which is refused, or stopped, before it wrote anything."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        yield
+    except BaseException as err:
+        if out in made and not isinstance(err, BusyError):
+            with suppress(OSError):  # one that holds something stays: decoded RGB frames, say
+                if [path.name for path in out.iterdir()] == [LOCK]:
+                    (out / LOCK).unlink()
+                for folder in made:
+                    folder.rmdir()
+        raise
 
 
 def _setup(

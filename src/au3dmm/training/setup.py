@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import Any, get_args
 
 from au3dmm.errors import ConfigError, SchemaError
-from au3dmm.evaluation.tables import counted, unlabelled_words
+from au3dmm.evaluation.tables import counted
 from au3dmm.io.event_frame_table import read_event_frame_info
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.training_labels import TrainingLabels, read_training_labels, unit_order
 from au3dmm.models import MODELS, Network, make_model
-from au3dmm.models.appearance import ENCODERS
 from au3dmm.models.au_d3dface import AUD3DFace
 from au3dmm.training.checkpoints import check_labels
 from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
 from au3dmm.training.framing import describe_framing
-from au3dmm.training.frequencies import with_weights
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_data import MeshData, read_mesh_data
 from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
+from au3dmm.training.setup_checks import check_clips, looks, loss_of, refines, some_of, warn_of_truth, with_units
+from au3dmm.training.units import units_of_model
 from au3dmm.training_config import Classes, LossParams, TrainParams
 
 log = logging.getLogger(__name__)
-_NAMED = 5
 Progress = Callable[[int, int | None], None]
 
 
@@ -121,8 +120,9 @@ def read_setup(
     """
     if params.model not in MODELS:
         raise ConfigError(f"no model {params.model!r}; there are: {', '.join(MODELS)}")
-    frames = _looks(params)
-    labels = read_labels(run, params, occurrence=params.loss.occurrence > 0)
+    frames = looks(params)
+    labels = read_labels(run, params, occurrence=params.loss.occurrence > 0 or refines(params.model))
+    labels = with_units(labels, params, speak)
     classes = class_names(labels, params)
     of_part: dict[Part, list[int]] = {part: sessions_of(labels, part, params.data) for part in ("train", "val")}
     if not of_part["train"]:
@@ -130,10 +130,10 @@ def read_setup(
     if frames and params.data.modality == "events":
         of_part = {part: with_events(labels, some, params, speak, part != "val") for part, some in of_part.items()}
     used = sorted({i for part in of_part.values() for i in part})
-    mesh = read_mesh_data(labels, params.mesh, of_part["train"]) if _refines(params.model) else None
+    mesh = read_mesh_data(labels, params.mesh, of_part["train"]) if refines(params.model) else None
     labels = labels if mesh is None else mesh.labels
     if mesh is not None and speak:
-        _warn_of_truth(mesh, of_part["train"], params)
+        warn_of_truth(mesh, of_part["train"], params)
     sources, scaling = None, None
     if frames:
         sources, scaling = find_frames(labels, used, params, cache, dataset, progress)
@@ -162,8 +162,10 @@ def read_setup(
     if mesh is not None:
         described["mesh"] = mesh.described()
     reads = MODELS[params.model].INPUT == "alpha"
-    setup = Setup(params, _loss(params, train, reads), labels, classes, scaling, train, val, described, mesh)
-    _check_clips(setup, speak)
+    loss = loss_of(params, train, reads, speak)
+    described["occurrence_taught"] = bool(loss.occurrence)
+    setup = Setup(params, loss, labels, classes, scaling, train, val, described, mesh)
+    check_clips(setup, speak)
     return setup
 
 
@@ -175,6 +177,7 @@ def read_part(
     *,
     cache: Path,
     dataset: Path | None = None,
+    all_frames: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Clips, Scaling | None]:
     """Cut a part of a run into clips like those that a checkpoint was trained on, to measure its model on them.
@@ -189,6 +192,8 @@ def read_part(
         Which recordings; None: all.
     cache, dataset, progress
         As in `read_setup`.
+    all_frames : bool
+        Whether clips are to show every frame, and not only each `data.every`-th.
 
     Returns
     -------
@@ -207,6 +212,7 @@ def read_part(
     params, said = TrainParams.model_validate(content["config"]), content["labels"]
     labels = read_labels(run, params, occurrence=bool(said["names_occurrence"]))
     check_labels(path, content, labels.described())
+    labels = units_of_model(labels, said["names_occurrence"])
     # measured is all of it, and at the true place
     data = params.data.model_copy(update={"shift": 0, "limit": 0})
     used = list(range(len(labels.sessions))) if part is None else sessions_of(labels, part, data)
@@ -222,10 +228,12 @@ def read_part(
                 f"{path}: trained on frames of {said['representation']}, these are {scaling.described()}; make event"
                 " frames alike"
             )
-    if _refines(params.model):
+    if refines(params.model):
         mesh = read_mesh_data(labels, params.mesh, (), content)
-        return MeshClips(mesh, used, data, said["classes"], sources=sources, scaling=scaling), scaling
-    return Clips(labels, used, data, said["classes"], sources, scaling, whole=sources is not None), scaling
+        see: dict[str, Any] = {"sources": sources, "scaling": scaling}
+        return MeshClips(mesh, used, data, said["classes"], all_frames=all_frames, **see), scaling
+    whole = sources is not None
+    return Clips(labels, used, data, said["classes"], sources, scaling, whole=whole, all_frames=all_frames), scaling
 
 
 def read_labels(run: RunFolder, params: TrainParams, *, occurrence: bool) -> TrainingLabels:
@@ -264,11 +272,11 @@ def with_events(
     without = [labels.sessions[i].session_id for i in numbers if not labels.sessions[i].has_events]
     if without and not kept and needed:
         raise ConfigError(
-            f"{labels.run.path}: {params.model} sees events, and these recordings have none: {_some(without)}; expected"
-            " recordings with [events], or data.modality = 'rgb'"
+            f"{labels.run.path}: {params.model} sees events, and these recordings have none: {some_of(without)};"
+            " expected recordings with [events], or data.modality = 'rgb'"
         )
     if without and speak:
-        log.warning("recordings without events are left out, as %s sees events: %s", params.model, _some(without))
+        log.warning("recordings without events are left out, as %s sees events: %s", params.model, some_of(without))
     return kept
 
 
@@ -340,100 +348,3 @@ def make_model_for(params: TrainParams, described: dict[str, Any], loss: LossPar
         return make_model(params.model, **options, **params.options)
     except ValueError as err:
         raise ConfigError(str(err)) from err
-
-
-def _refines(model: str) -> bool:
-    return issubclass(MODELS[model], AUD3DFace)
-
-
-def _looks(params: TrainParams) -> bool:
-    """Say whether a network sees frames: as all it sees, or beside coefficients."""
-    if not _refines(params.model):
-        return MODELS[params.model].INPUT == "frames"
-    appearance = params.options.get("appearance", "none")
-    if appearance == "features":
-        raise ConfigError(
-            "options.appearance = 'features': there are none beside labels; take an encoder of event frames:"
-            f" {', '.join(name for name in ENCODERS if name not in ('none', 'features'))}"
-        )
-    return bool(appearance != "none")
-
-
-def _warn_of_truth(mesh: MeshData, train: Sequence[int], params: TrainParams) -> None:
-    if params.loss.mesh and not any(mesh.known[mesh.labels.sessions[i].rows].any() for i in train):
-        log.warning(
-            "loss.mesh = %g, but true motion is known of no recording in train: refined faces are not taught, only"
-            " action units; rendered recordings have it in truth/<session>.json of the dataset; or say mesh.truth=DIR",
-            params.loss.mesh,
-        )
-
-
-def _loss(params: TrainParams, train: Clips, reads: bool) -> LossParams:
-    loss, labels = params.loss, train.labels
-    if loss.occurrence and not labels.names_occurrence:
-        raise ConfigError(
-            f"loss.occurrence = {loss.occurrence:g}, but {labels.run.annotations} has neither frame_occurrence nor"
-            " frame_intensity of action units; set it to 0"
-        )
-    loss = with_weights(loss, train)
-    if not reads or not loss.alpha:
-        return loss
-    if not (loss.classes or loss.occurrence or loss.mesh):
-        raise ConfigError(f"{params.model} reads alpha and cannot be taught it; set loss.classes or loss.occurrence")
-    return loss.model_copy(update={"alpha": 0.0})
-
-
-def _check_clips(setup: Setup, speak: bool) -> None:
-    train, params = setup.train, setup.params
-    for part, clips in (("train", train), ("val", setup.val)):
-        if clips.unlabelled and speak:
-            name, first = clips.unlabelled[0]
-            log.warning(
-                "%s: %s, the first: %s from frame %d",
-                *(part, unlabelled_words(len(clips.unlabelled), "clip"), name, first),
-            )
-    if not len(train):
-        raise ConfigError(
-            f"{setup.labels.run.path}: none of the {len(train.unlabelled)} clips in train has a frame with a label;"
-            " look at report.html for why, and label again"
-        )
-    if params.optimise.patience and not len(setup.val):
-        raise ConfigError(
-            f"optimise.patience = {params.optimise.patience}, but val is empty; set it to 0, or label with"
-            " splits.val > 0"
-        )
-    _check_monitor(setup)
-    if not setup.loss.classes:
-        return
-    seen = Counter(train.label_of(i) for i in range(len(train)))
-    never = [name for i, name in enumerate(setup.classes) if not seen[i]]
-    if len(never) == len(setup.classes):
-        raise ConfigError(f"{setup.labels.run.path}: no clip in train has a class; expected some of {_some(never)}")
-    if never and speak:
-        some = "1 class never occurs" if len(never) == 1 else f"{len(never)} classes never occur"
-        log.warning("%s in train and cannot be learnt: %s", some, _some(never))
-
-
-def _check_monitor(setup: Setup) -> None:
-    """Refuse to choose the best model by what it is not taught, or by what val does not know."""
-    monitor, val = setup.params.optimise.monitor, setup.val
-    taught = {"accuracy": "classes", "f1": "occurrence"}
-    if monitor != "loss" and not getattr(setup.loss, taught.get(monitor, monitor)):
-        raise ConfigError(f"optimise.monitor = {monitor!r}, which {setup.params.model} is not taught here; take 'loss'")
-    if monitor == "accuracy" and len(val) and all(val.label_of(i) < 0 for i in range(len(val))):
-        raise ConfigError("optimise.monitor = 'accuracy', but no recording in val has a class; take 'loss'")
-    if monitor == "f1" and len(val) and not any(_occurs(val, place, setup.params) for place in val.places):
-        raise ConfigError(
-            "optimise.monitor = 'f1', but no action unit is coded as there in any frame of val; take 'loss'"
-        )
-
-
-def _occurs(clips: Clips, place: tuple[int, int, int], params: TrainParams) -> bool:
-    """Say whether an action unit is coded as there in a frame of a clip."""
-    (i, first, count), every = place, params.data.every
-    start = clips.labels.sessions[i].first + first
-    return bool((clips.labels.occurrence[start : start + (count - 1) * every + 1 : every] > 0).any())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
