@@ -47,7 +47,12 @@ class Outcome:
 
 
 def summarise(
-    outcome: Outcome, *, seed: int = 0, resamples: int = RESAMPLES, threshold: float = THRESHOLD
+    outcome: Outcome,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    threshold: float = THRESHOLD,
+    faces: bool = False,
 ) -> dict[str, Any]:
     """Return all metrics as plain values, ready for JSON; a number that does not exist is None.
 
@@ -59,6 +64,8 @@ def summarise(
         Of the intervals; without resamples there are none.
     threshold : float
         An action unit counts as said in a frame from this probability on.
+    faces : bool
+        Whether the model refines faces, which are measured elsewhere: then there may be nothing to measure here.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def summarise(
     subjects = np.array(outcome.subjects)
     named = np.flatnonzero(outcome.labels >= 0) if outcome.probabilities is not None else np.zeros(0, np.int64)
     coded = outcome.occurrence is not None and bool((outcome.occurrence.truth >= 0).any())
-    if not (len(named) or coded or (outcome.alpha is not None and outcome.alpha.n.sum())):
+    if not (faces or len(named) or coded or (outcome.alpha is not None and outcome.alpha.n.sum())):
         raise ValueError("no video with a class, no frame with coefficients or a coded unit; expected some of these")
     summary: dict[str, Any] = {
         "n_videos": len(outcome.sessions),

@@ -62,7 +62,7 @@ def write_evaluation(
     OutputError
         If `folder` cannot be written.
     """
-    summary = _summary(run, part, outcome, seed, threshold)
+    summary = _summary(run, part, outcome, seed, threshold, faces=_refines([trained]))
     found = {
         "model": trained.content["model"]["name"],
         "checkpoint_sha256": sha256_file(checkpoint),
@@ -110,10 +110,11 @@ def write_folds(
     OutputError
         If `folder` cannot be written.
     """
-    summary = _summary(run, part, outcome, seed, threshold)
+    faces = _refines([trained for _, trained in each])
+    summary = _summary(run, part, outcome, seed, threshold, faces=faces)
     folds, models = [], [trained for _, trained in each]
     for path, (one, trained) in zip(checkpoints, each, strict=True):
-        alone = _summary(run, f"{path}: {part}", one, seed, threshold, resamples=0)
+        alone = _summary(run, f"{path}: {part}", one, seed, threshold, resamples=0, faces=faces)
         folds.append(
             {
                 "checkpoint_sha256": sha256_file(path),
@@ -155,12 +156,23 @@ _OF_FOLD = (
 
 
 def _summary(
-    run: RunFolder, part: str, outcome: Outcome, seed: int, threshold: float, resamples: int = RESAMPLES
+    run: RunFolder,
+    part: str,
+    outcome: Outcome,
+    seed: int,
+    threshold: float,
+    resamples: int = RESAMPLES,
+    *,
+    faces: bool,
 ) -> dict[str, Any]:
     try:
-        return summarise(outcome, seed=seed, threshold=threshold, resamples=resamples)
+        return summarise(outcome, seed=seed, threshold=threshold, resamples=resamples, faces=faces)
     except ValueError as err:
         raise ConfigError(f"{run.path}: {part}: {err}") from err
+
+
+def _refines(models: Sequence[Trained]) -> bool:
+    return all("mesh" in trained.content["labels"] for trained in models)
 
 
 def evaluation_folder(
