@@ -54,6 +54,8 @@ def check(words, complete):
             return
         if words[0].startswith("-"):
             break
+        if not complete and words[0].isupper():
+            return  # any of them
         assert words[0] in command.commands, f"{' '.join(path)} has no {words[0]!r}"
         command, path, words = command.commands[words[0]], [*path, words[0]], words[1:]
     if words in (["--help"], ["--version"]):
@@ -81,7 +83,10 @@ def check(words, complete):
 def check_shipped(name, given):
     """Refuse names of files that are not shipped, and values that a pipeline or a training file does not have."""
     folder = ROOT / "pipelines"
-    file = next((given[key] for key in ("pipeline", "config", "file", "experiment") if key in given), None)
+    keys = (
+        ("pipeline",) if name in ("run", "label") else ("config", "file", "experiment")
+    )  # elsewhere: which run is meant
+    file = next((given[key] for key in keys if key in given), None)
     shipped = None
     if name in SHIPPED and file is not None and not PLACEHOLDER.fullmatch(file) and not file.endswith(".toml"):
         shipped = folder / SHIPPED[name].format(file)
