@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 class Checker(HTMLParser):
     """Collects tags that do not close, and addresses that something would be loaded from."""
 
-    VOID = frozenset({"meta", "line", "rect", "br", "polyline", "circle"})
+    VOID = frozenset({"meta", "line", "rect", "br", "polyline", "circle", "img", "input"})
 
     def __init__(self):
         super().__init__()

@@ -20,6 +20,10 @@ COMMANDS = [
     *(
         "label",
         "run",
+        "report",
+        "plot",
+        "render",
+        "view",
         "init",
         "validate",
         "export",

@@ -13,6 +13,7 @@ from au3dmm.api.dataset_options import RunOptions
 from au3dmm.api.dataset_result import DatasetPlan, DatasetResult, PlannedSession
 from au3dmm.api.dataset_setup import DatasetSetup
 from au3dmm.api.learning import fit_bases
+from au3dmm.api.session_pages import write_missing_pages
 from au3dmm.config import PipelineParams
 from au3dmm.errors import AssetError, Au3dmmError, BusyError
 from au3dmm.executors import Executor, make_executor
@@ -113,9 +114,14 @@ def run_dataset(
         if setup.stages == ("consolidate",):
             progress.states |= _states_on_disk(setup, setup.planner(planner.bases_mark, RUN_STAGES), failures)
             states |= progress.states
+        fresh = 0
+        if options.session_pages and setup.sessions and not progress.stopped:
+            manifests = {session.session_id: session.path for session in setup.sessions}
+            with _executor(setup) as executor:
+                fresh = write_missing_pages(setup.run, manifests, setup.bases, executor, options.thumbnails)
         consolidated = None
         if setup.consolidates and not progress.stopped:
-            consolidated = _when_free(lambda: _consolidate(setup, progress, failures, tell))
+            consolidated = _when_free(lambda: _consolidate(setup, progress, failures, tell, fresh > 0))
         write_cache(cache_file, hashes)
     return DatasetResult(
         dataset=setup.dataset.folder,
@@ -292,12 +298,14 @@ def _when_free(work: Callable[[], _T]) -> _T:
             time.sleep(_WAIT_S)
 
 
-def _consolidate(setup: DatasetSetup, progress: Progress, failures: Sequence[Failure], tell: Event) -> dict[str, Any]:
+def _consolidate(
+    setup: DatasetSetup, progress: Progress, failures: Sequence[Failure], tell: Event, pages: bool
+) -> dict[str, Any]:
     entries = _entries(setup, failures, progress.states)
     params, out, dataset = setup.params.splits, setup.run, setup.dataset
     if not setup.options.force and consolidate.why(entries=entries, out=out, params=params, dataset=dataset) is None:
         tell({"event": "done", "stage": "consolidate", "state": "up to date", "summary": {}, "seconds": 0.0})
-        if not (out.card.exists() and out.report.exists()):
+        if pages or not (out.card.exists() and out.report.exists()):
             _describe(out)
         return consolidate.summary(out)
     began = time.monotonic()

@@ -40,6 +40,10 @@ class RunOptions:
         Folder of detector weights.
     overlay : bool
         Draw the pictures of every session.
+    session_pages : bool
+        Write ``report.html`` of every session that has none.
+    thumbnails : bool
+        Whether those pages may show the face.
     """
 
     first: str | None = None
@@ -54,6 +58,8 @@ class RunOptions:
     device: str = "cpu"
     weights: str | None = None
     overlay: bool = False
+    session_pages: bool = False
+    thumbnails: bool = False
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ def label_session(
     workers: int | Literal["auto"] | None = None,
     weights: str | Path | None = None,
     overlay: bool = False,
+    report: bool = False,
+    thumbnails: bool = False,
     on_event: Event | None = None,
 ) -> LabelResult:
     """Label every event frame of a session.
@@ -68,6 +70,10 @@ def label_session(
     overlay : bool
         Also draw ``overlay.png``, landmarks and fitted mesh over a few frames, ``calibration.png``, whether the
         stated uncertainty holds, and ``clock.png``, why the clock is what it is.
+    report : bool
+        Also write ``report.html`` beside the outputs, a page to look at.
+    thumbnails : bool
+        Whether that page may show the face; without it, nobody can be recognised in it.
     on_event : callable, optional
         Told of progress (`au3dmm.pipeline.Event`).
 
@@ -96,6 +102,11 @@ def label_session(
     run = run_session(recording, params, basis_path, folder, execution, overlay)
     # what an earlier run left here for stages that this one did not have is not this run's
     outputs = {key: run.files[key] for name in run.states for key in {**STAGES, **PICTURES}[name].WRITES}
+    if report:
+        from au3dmm.api.session_pages import write_page_beside  # here: it loads what draws
+
+        page = write_page_beside(recording, run.folder, basis_path, thumbnails)
+        outputs |= {} if page is None else {"report": page}
     return result_of(recording, run, outputs, basis_path, model, time.monotonic() - began)
 
 

@@ -32,7 +32,7 @@ class LabelResult:
         Whose labels.
     outputs : dict
         Path of each file by name: ``landmarks``, ``identity``, ``coefficients``, ``clock``, ``event_frames``,
-        ``labels``, and ``overlay``, ``calibration_picture`` and ``clock_picture`` if asked for.
+        ``labels``, and ``overlay``, ``calibration_picture``, ``clock_picture`` and ``report`` if asked for.
     frames_rgb, frames_face, frames_event, frames_labelled : int
         RGB frames; those fitted (status ok); event frames, one row of labels each; those with values (status ok). Of a
         recording without events, rows of labels are its RGB frames.

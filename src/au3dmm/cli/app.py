@@ -21,6 +21,7 @@ from au3dmm.cli.plot import plot
 from au3dmm.cli.predict import predict
 from au3dmm.cli.refine import refine
 from au3dmm.cli.render import render
+from au3dmm.cli.report import report
 from au3dmm.cli.run import run as run_dataset
 from au3dmm.cli.schema import schema
 from au3dmm.cli.synth import synth
@@ -53,6 +54,10 @@ def cli() -> None:
 for _command in (
     label,
     run_dataset,
+    report,
+    plot,
+    render,
+    view,
     init,
     validate,
     export,
@@ -62,9 +67,6 @@ for _command in (
     predict,
     refine,
     experiment,
-    plot,
-    render,
-    view,
     inspect,
     events,
     fit_bases,

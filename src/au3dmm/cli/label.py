@@ -79,6 +79,7 @@ def _workers(context: click.Context, parameter: click.Parameter, value: str | No
 )
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
 @click.option("--overlay", is_flag=True, help="Also draw overlay.png, calibration.png and clock.png.")
+@click.option("--thumbnails", is_flag=True, help="report.html may show faces; otherwise it shows none.")
 @reporting_options
 def label(
     session: Path,
@@ -92,6 +93,7 @@ def label(
     workers: int | Literal["auto"] | None,
     weights_dir: Path | None,
     overlay: bool,
+    thumbnails: bool,
     progress: Mode,
     as_json: bool,
     verbose: int,
@@ -117,6 +119,8 @@ def label(
             workers=workers,
             weights=weights_dir,
             overlay=overlay,
+            report=True,
+            thumbnails=thumbnails,
             on_event=reporter,
         )
     _warn(result, reporter)
@@ -183,12 +187,16 @@ def _landmark_rows(detected: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _next(result: LabelResult, folder: Path) -> str:
-    path = str(result.labels)
-    steps = [
-        ("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r})"),
-        ("look inside", f"{program()} inspect {shlex.quote(path)}"),
-        ("check the files", f"{program()} validate {shlex.quote(str(folder))}"),
-    ]
+    steps = [("check the files", f"{program()} validate {shlex.quote(str(folder))}")]
+    if "labels" in result.outputs:
+        path = str(result.outputs["labels"])
+        steps = [
+            ("read in Python", f"import au3dmm; table = au3dmm.read_labels({path!r})"),
+            ("look inside", f"{program()} inspect {shlex.quote(path)}"),
+            *steps,
+        ]
+    if "report" in result.outputs:
+        steps.insert(0, ("look at", str(result.outputs["report"])))
     return "next\n" + aligned(steps)
 
 

@@ -63,6 +63,8 @@ _NAMED = 5
 @click.option("--device", default="cpu", show_default=True, help="Where networks run: cpu, cuda, cuda:1, mps.")
 @click.option("--weights-dir", type=click.Path(path_type=Path), help="Folder of detector weights.")
 @click.option("--overlay", is_flag=True, help="Draw overlay.png, calibration.png and clock.png of every session.")
+@click.option("--session-pages", is_flag=True, help="Also write report.html of every session.")
+@click.option("--thumbnails", is_flag=True, help="Those pages may show faces; otherwise they show none.")
 @click.option(
     "--progress",
     type=click.Choice(["auto", "rich", "plain", "json", "none"]),
@@ -93,6 +95,8 @@ def run(
     device: str,
     weights_dir: Path | None,
     overlay: bool,
+    session_pages: bool,
+    thumbnails: bool,
     progress: Mode,
     as_json: bool,
     verbose: int,
@@ -108,6 +112,8 @@ def run(
 
     if only is not None and (first or last):
         raise click.UsageError("--only names the one stage; leave --from and --until away")
+    if thumbnails and not session_pages:
+        raise click.UsageError("--thumbnails is for the pages of sessions; give --session-pages, too")
     options = RunOptions(
         first=only or first,
         last=only or last,
@@ -121,6 +127,8 @@ def run(
         device=device,
         weights=None if weights_dir is None else str(weights_dir),
         overlay=overlay,
+        session_pages=session_pages,
+        thumbnails=thumbnails,
     )
     what: dict[str, Any] = {"pipeline": pipeline, "bases": bases, "out": out, "detector": detector, "sync": sync}
     reporter = make_run_reporter(progress)

@@ -27,6 +27,7 @@ from au3dmm.pipeline.steps import (
     output_files,
     session_steps,
 )
+from au3dmm.report.session_files import PAGE
 from au3dmm.stages import detect, sync_check
 
 log = logging.getLogger(__name__)
@@ -216,6 +217,8 @@ def run_step(
     execution.tell("start", name)
     began = time.monotonic()
     ledger.forget(name, run.folder, step.outputs)
+    if name not in PICTURES:
+        (run.folder / PAGE).unlink(missing_ok=True)  # it would show what was found before
     stamp = {
         "stage": name,
         "stage_version": step.module.VERSION,

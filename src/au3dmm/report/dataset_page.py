@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
@@ -19,6 +20,7 @@ from au3dmm.io.neutral_faces import NeutralRow, neutral_faces
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
 from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, frame_word, outcome_counts, part_of, read_index, tally
 from au3dmm.report.calibration import KINDS, LIMITS, calibration_of
+from au3dmm.report.session_files import PAGE
 from au3dmm.report.trained_models import trained_models
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ def write_dataset_page(out: RunFolder) -> None:
         neutral=people,
         evaluations=evaluations_in(out),
         experiments=experiments_in(out),
+        pages={row.session_id for row in rows if (out.session(row.session_id) / PAGE).is_file()},
     )
     write_bytes(out.report, html.encode())
 
@@ -105,6 +108,7 @@ def dataset_page(
     neutral: Sequence[NeutralRow] = (),
     evaluations: Sequence[Evaluated] = (),
     experiments: Sequence[ExperimentTable] = (),
+    pages: Collection[str] = (),
 ) -> str:
     """Return the page as HTML; equal datasets give equal text.
 
@@ -122,6 +126,8 @@ def dataset_page(
         How far the neutral faces can be believed.
     evaluations, experiments : sequence
         Of models trained on these labels.
+    pages : collection of str
+        Sessions that have a page of their own.
     """
     counts = outcome_counts(rows)
     about = metadata.get("dataset") or {}
@@ -149,7 +155,7 @@ def dataset_page(
         again=again,
         facts=_facts(counts, metadata, frame_word(rows)),
         rates=_histogram([row.label_rate for row in rows if row.label_rate is not None]),
-        rows=[_session(row) for row in rows],
+        rows=[_session(row, row.session_id in pages) for row in rows],
         tables=[
             ("Split", "part", _tallies(rows, part_of)),
             ("What was asked for", "action unit or task", _tallies(rows, asked_for)),
@@ -193,9 +199,10 @@ def _failure(row: IndexRow, said: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _session(row: IndexRow) -> dict[str, Any]:
+def _session(row: IndexRow, page: bool) -> dict[str, Any]:
     return {
         "session": row.session_id,
+        "link": f"sessions/{quote(row.session_id)}/{PAGE}" if page else "",
         "subject": row.subject_id or "unknown",
         "asked": asked_for(row),
         "status": {"ok": "labelled", "no_events": "no events", "failed": "failed"}[row.status]
