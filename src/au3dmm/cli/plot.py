@@ -18,7 +18,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 BIOMETRIC = "It shows the person's face, which is biometric data: ask before you share it."
 
 
-@click.group(short_help="Draw a basis, a fit, coefficients, a clock, frames or a confusion.")
+@click.group(short_help="Draw a session, a basis or a confusion, for papers.")
 def plot() -> None:
     """Draw pictures, for papers and for a look.
 

@@ -11,7 +11,7 @@ from au3dmm.cli.plot import BIOMETRIC, default_name, progress_of, session_option
 from au3dmm.cli.progress import Mode, make_reporter
 
 
-@click.command(short_help="Make a film of a labelled session: RGB, events and mesh side by side.")
+@click.command(short_help="Make a film of a labelled session.")
 @session_options
 @click.option("--out", type=click.Path(path_type=Path), help="The film, .mp4. Default: in the current folder.")
 @click.option("--panel", default=360, show_default=True, type=click.IntRange(64, 1080), help="Side of a picture, px.")
