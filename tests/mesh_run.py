@@ -1,6 +1,7 @@
 """A labelled run of rendered people: coefficients a quarter too large, and a truth with one unit more."""
 
 import json
+from functools import cache
 
 import numpy as np
 
@@ -13,9 +14,14 @@ COMPONENTS = ("AU1", "AU12_left", "AU12_right", "AU4")
 assert len(COMPONENTS) == K
 
 
+@cache
+def rendered_basis():
+    return read_bases(asset_path(DEMO_BASES))
+
+
 def true_alpha(u, n):
     """Return (n, 34): 0.8 of the coefficients; AU17 rises in the second half of the first unit's recordings."""
-    rendered = read_bases(asset_path(DEMO_BASES))
+    rendered = rendered_basis()
     alpha = np.zeros((n, rendered.k_au))
     alpha[:, [rendered.names_au.index(name) for name in COMPONENTS]] = 0.8 * alpha_of(u, n)
     alpha[n // 2 :, rendered.names_au.index("AU17")] = 1.5 if u == 0 else 0.0
@@ -23,7 +29,7 @@ def true_alpha(u, n):
 
 
 def write_truth(path, u, n, **more):
-    rendered = read_bases(asset_path(DEMO_BASES))
+    rendered = rendered_basis()
     truth = {
         "alpha_au": true_alpha(u, n).tolist(),
         "alpha_id": [0.0] * rendered.k_id,

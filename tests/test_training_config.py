@@ -29,7 +29,7 @@ def test_changes_win_over_the_file_and_the_file_over_defaults(tmp_path):
         ("[optimize]\nlr = 1", r"mine\.toml: unknown name 'optimize': did you mean 'optimise'\?"),
         (
             "[loss]\nclasses = 0\nalpha = 0",
-            r"weights classes, alpha, occurrence and mesh are all 0; expected one above",
+            r"weights classes, alpha, occurrence, mesh and landmarks are all 0; expected one above",
         ),
         ("optimise = 3", r"mine\.toml: optimise: "),
         ("model = ", r"mine\.toml: not valid TOML"),

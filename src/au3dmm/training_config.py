@@ -125,12 +125,18 @@ class LossParams(Params):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Of the video's class.")
     mesh: float = Field(0.0, ge=0, description="au_d3dface: weight of true motion, per mm^2, where it is known.")
+    landmarks: float = Field(
+        0.0,
+        ge=0,
+        description="au_d3dface: weight of the distance of projected from found landmarks, outer eye distances. Faces"
+        " that were fitted to the same landmarks gain nothing (docs/au_d3dface.md).",
+    )
     smooth: float = Field(0.0, ge=0, description="au_d3dface: weight of the temporal embeddings' change per frame.")
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not (self.classes or self.alpha or self.occurrence or self.mesh):
-            raise ValueError("weights classes, alpha, occurrence and mesh are all 0; expected one above")
+        if not (self.classes or self.alpha or self.occurrence or self.mesh or self.landmarks):
+            raise ValueError("weights classes, alpha, occurrence, mesh and landmarks are all 0; expected one above")
         if 0 < self.occurrence_weight_cap < 1:
             raise ValueError(
                 f"occurrence_weight_cap is {self.occurrence_weight_cap:g}, expected at least 1, or 0 for none"

@@ -5,6 +5,9 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from au3dmm.core.camera import Pose, from_plane
+from au3dmm.core.camera import project as core_project
+from au3dmm.io.seen_landmarks import pose_cameras
 from au3dmm.models import Prediction
 from au3dmm.training.losses import training_loss
 from au3dmm.training.mesh_losses import (
@@ -20,33 +23,16 @@ from au3dmm.training_config import LossParams
 B, L, N, R = 2, 5, 4, 3
 
 
-def scene(seed=0):
-    rng = np.random.default_rng(seed)
-    points = rng.normal(scale=0.05, size=(B, L, N, 3))
-    rotation = Rotation.from_rotvec(rng.normal(scale=0.2, size=(B * L, 3))).as_matrix().reshape(B, L, 3, 3)
-    return (
-        points,
-        rotation,
-        rng.uniform(900, 1100, (B, L)),
-        rng.normal(scale=20, size=(B, L, 2)),
-        np.array([500.0, 700]),
-    )
-
-
-@pytest.mark.parametrize("perspective", [False, True])
-def test_points_appear_where_poses_say(perspective):
-    """core.camera.Pose: (s (R X)_xy + t) / (1 - (R X)_z s / f)."""
-    points, rotation, scale, translation, focal = scene()
-    given = [torch.from_numpy(v) for v in (points, rotation, scale, translation, focal)]
-    found = project(*given) if perspective else project(*given[:4])
-    for b in range(B):
-        for j in range(L):
-            for n in range(N):
-                x = rotation[b, j] @ points[b, j, n]
-                at = scale[b, j] * x[:2] + translation[b, j]
-                if perspective:
-                    at = at / (1 - x[2] * scale[b, j] / focal[b])
-                np.testing.assert_allclose(found[b, j, n], at, atol=1e-9)
+@pytest.mark.parametrize("focal", [None, 600.0])
+def test_points_appear_where_poses_say(focal):
+    """Two routes: cameras in torch, and core.camera.project with the poses that they are made of."""
+    rng = np.random.default_rng(0)
+    points, centre = rng.normal(scale=0.05, size=(L, N, 3)), np.array([160.0, 120.0])
+    rotation = Rotation.from_rotvec(rng.normal(scale=0.2, size=(L, 3))).as_matrix()
+    pose = Pose(rotation, rng.uniform(900, 1100, L), rng.normal(scale=20, size=(L, 2)))
+    cameras = pose_cameras(pose, focal or 1e12, centre)
+    found = project(torch.from_numpy(points)[None], torch.from_numpy(cameras)[None])[0]
+    np.testing.assert_allclose(found, from_plane(core_project(points, pose, focal), centre), atol=1e-6)
 
 
 def test_landmarks_are_neutral_ones_plus_motion():

@@ -163,7 +163,7 @@ def test_without_codes_the_decoder_is_told_one_half_and_faces_alone_are_learnt(r
     told = [model(x, None, units).occurrence for units in (unknown, torch.full((1, 6, 3), 0.5))]
     torch.testing.assert_close(*told)
     assert setup_of(run, tmp_path, "data.units=AU12,AU17").labels.names_occurrence == ("AU12", "AU17")
-    with pytest.raises(ConfigError, match=r"loss.classes and loss.mesh are 0: there is nothing to learn") as err:
+    with pytest.raises(ConfigError, match=r"loss.classes, loss.mesh and loss.landmarks are 0: there is nothing") as err:
         setup_of(run, tmp_path, "loss.mesh=0")
     assert "\n" not in str(err.value)
 

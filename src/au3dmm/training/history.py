@@ -12,8 +12,8 @@ from au3dmm.errors import OutputError, os_reason
 from au3dmm.io.atomic import write_bytes
 
 COLUMNS = (
-    "step", "epoch", "part", "lr", "loss", "classes", "alpha", "occurrence", "combinations", "mesh", "smooth",
-    "accuracy", "f1",
+    "step", "epoch", "part", "lr", "loss", "classes", "alpha", "occurrence", "combinations", "mesh", "landmarks",
+    "smooth", "accuracy", "f1",
 )  # fmt: skip
 
 

@@ -342,5 +342,5 @@ def _may_be_idle(model: Network, loss: LossParams) -> bool:
         not loss.classes
         or bool(has("n_occurrence") and not loss.occurrence)
         or bool(has("aux") and not (loss.occurrence and loss.combinations))
-        or bool(has("n_motion") and not loss.mesh)
+        or bool(has("n_motion") and not (loss.mesh or loss.landmarks))
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from au3dmm.errors import ConfigError
 from au3dmm.models import Prediction
-from au3dmm.training.mesh_losses import mesh_loss, smoothness_loss
+from au3dmm.training.mesh_losses import landmark_loss, landmark_points, mesh_loss, project, smoothness_loss
 from au3dmm.training_config import LossParams
 
 
@@ -21,7 +21,7 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
     ``total = classes * CE + alpha * MSE + occurrence * BCE`` (FACEMORPHIC sec. 6: ``L = L_AU + lambda L_alpha``), with
     the weights of `params`; a part without a label in the batch is 0. BCE is the asymmetric loss with
     ``occurrence_form = "asymmetric"``, and ``combinations * CE`` is added where the network tells combinations of
-    units (MDHR equation 12). Of refined faces ``mesh`` and ``smooth``, too (`mesh_losses`).
+    units (MDHR equation 12). Of refined faces ``mesh``, ``landmarks`` and ``smooth``, too (`mesh_losses`).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
     -------
     dict
         ``total``, and of what has a weight ``classes``, ``alpha``, ``occurrence``, ``combinations``, ``mesh``,
-        ``smooth``: scalars.
+        ``landmarks``, ``smooth``: scalars.
 
     Raises
     ------
@@ -75,11 +75,23 @@ def training_loss(prediction: Prediction, batch: dict[str, Any], params: LossPar
         if prediction.motion is None:
             raise ConfigError(f"loss.mesh = {params.mesh:g}, but this model refines no faces; set it to 0")
         parts["mesh"] = mesh_loss(prediction.motion, batch["target"], batch["target_known"])
+    if params.landmarks:
+        if prediction.motion is None:
+            raise ConfigError(f"loss.landmarks = {params.landmarks:g}, but this model refines no faces; set it to 0")
+        parts["landmarks"] = _of_landmarks(prediction.motion.float(), batch)
     if params.smooth and "temporal" in auxiliary:
         # in training, of networks with a temporal module; it says nothing of how good an answer is
         parts["smooth"] = smoothness_loss(auxiliary["temporal"].float(), ~batch["padding"])
     total = torch.stack([getattr(params, name) * value for name, value in parts.items()]).sum()
     return {"total": total, **parts}
+
+
+def _of_landmarks(motion: Tensor, batch: dict[str, Any]) -> Tensor:
+    # before projecting: where nothing is known the camera is zeros, and x / 0 has no gradient that a mask could stop
+    known = batch["landmarks_known"]
+    points = landmark_points(motion, batch["landmark_directions"][0], batch["landmark_neutral"])[known][None]
+    found, unit = batch["landmarks"][known][None], batch["landmark_unit"][known][None]
+    return landmark_loss(project(points, batch["cameras"][known][None]), found, unit, known[known][None])
 
 
 def class_loss(logits: Tensor, label: Tensor, smoothing: float = 0.0) -> Tensor:

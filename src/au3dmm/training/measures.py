@@ -39,7 +39,7 @@ class ClipScore:
     units : (4, A) int array
         Coded frames of each action unit: found, missed, said without being there, and rightly not said.
     n_moved : int
-        Frames whose true motion is known, of networks that are taught it.
+        Frames whose true motion, or whose landmarks, are known, of networks that are taught them.
     """
 
     number: int
@@ -69,7 +69,8 @@ def score_clips(prediction: Prediction, batch: dict[str, Any], params: LossParam
         loss = float(training_loss(alone, one, params)["total"])
         units = _counted(prediction.occurrence, batch["occurrence"], i)
         label = int(batch["label"][i]) if params.classes else -1  # nobody taught it classes
-        moved = int(batch["target_known"][i].sum()) if params.mesh and "target_known" in batch else 0
+        taught = [name for name, on in (("target_known", params.mesh), ("landmarks_known", params.landmarks)) if on]
+        moved = max((int(batch[name][i].sum()) for name in taught if name in batch), default=0)
         scores.append(ClipScore(int(batch["number"][i]), session_id, label, chances[i], error, n, loss, units, moved))
     return scores
 
@@ -121,7 +122,7 @@ def summarise(scores: Sequence[ClipScore]) -> dict[str, float]:
         found["f1"] = float((2 * hit / np.maximum(2 * hit + miss + alarm, 1))[there].mean())
     told = [score for score in scores if score.label >= 0 or score.n_values or score.units.any() or score.n_moved]
     losses = [score.loss for score in told]
-    if losses:  # of what has a class, coefficients, codes or true motion: the others' is 0
+    if losses:  # of what has a class, coefficients, codes, true motion or landmarks: the others' is 0
         found["loss"] = float(np.mean(losses))
     return found
 

@@ -19,7 +19,7 @@ class MeshWeights:
     Attributes
     ----------
     landmarks, smooth, units : float
-        lambda_lmk, lambda_smooth, lambda_au.
+        lambda_lmk, lambda_smooth, lambda_au; what the trainer takes says `LossParams`.
     mesh : float
         Of known meshes, per mm^2: the paper trains without them.
     """
@@ -30,34 +30,24 @@ class MeshWeights:
     mesh: float = 0.0
 
 
-def project(
-    points: Tensor, rotation: Tensor, scale: Tensor, translation: Tensor, focal: Tensor | None = None
-) -> Tensor:
-    """Return where points of a head appear (eq. 12), in the image plane, y up: `core.camera.Pose` in torch.
+def project(points: Tensor, cameras: Tensor) -> Tensor:
+    """Return where points of a head appear (eq. 12), px with y down.
 
     Parameters
     ----------
     points : (B, L, n, 3) Tensor
         m, in the axes of the mesh.
-    rotation : (B, L, 3, 3) Tensor
-        Mesh to camera.
-    scale : (B, L) Tensor
-        px per m.
-    translation : (B, L, 2) Tensor
-        px
-    focal : (B,) Tensor, optional
-        px; None: scaled orthographic, as printed.
+    cameras : (B, L, 3, 4) Tensor
+        ``h = camera @ (X, 1)`` appears at ``h[:2] / h[2]`` (`io.seen_landmarks`). With a last row of 0, 0, 0, 1 they
+        are affine; the printed s, R and t are a case of those.
 
     Returns
     -------
     (B, L, n, 2) Tensor
         px
     """
-    turned = points @ rotation.transpose(-1, -2)
-    at = scale[:, :, None, None] * turned[..., :2] + translation[:, :, None]
-    if focal is None:
-        return at
-    return at / (1 - turned[..., 2:] * scale[:, :, None, None] / focal[:, None, None, None])
+    seen = points @ cameras[..., :3].transpose(-1, -2) + cameras[..., None, :, 3]
+    return seen[..., :2] / seen[..., 2:]
 
 
 def landmark_points(motion: Tensor, directions: Tensor, neutral: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def refine_labels(
     Parameters
     ----------
     checkpoint : Path
-        Of ``au3dmm train --model au_d3dface`` that has learnt from true motion.
+        Of ``au3dmm train --model au_d3dface`` that has learnt from true motion or landmarks.
     run : RunFolder
         Labelled with the same basis.
     out : RunFolder
@@ -103,10 +103,11 @@ def refine_labels(
     trained = read_trained(checkpoint)
     if "mesh" not in trained.content["labels"]:
         raise ConfigError(f"{checkpoint}: a network of {trained.params.model} refines no faces; expected au_d3dface")
-    if not trained.params.loss.mesh:
+    if not (trained.params.loss.mesh or trained.params.loss.landmarks):
         raise ConfigError(
-            f"{checkpoint}: trained with loss.mesh = 0: it was taught action units, and never where faces truly are;"
-            " train with loss.mesh = 1 on recordings whose true motion is known"
+            f"{checkpoint}: trained with loss.mesh = 0 and loss.landmarks = 0: it was taught action units, and never"
+            " where faces truly are; train with loss.mesh = 1 on recordings whose true motion is known, or with"
+            " loss.landmarks"
         )
     check_target(run, out)
     about = {

@@ -22,6 +22,7 @@ from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessi
 from au3dmm.training.framing import describe_framing
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_data import MeshData, read_mesh_data
+from au3dmm.training.mesh_landmarks import read_landmark_rows
 from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
 from au3dmm.training.setup_checks import check_clips, looks, loss_of, refines, some_of, warn_of_truth, with_units
@@ -140,6 +141,7 @@ def read_setup(
     mirror = make_mirror(labels, classes) if params.augment.flip else None
     if mesh is not None:
         see: dict[str, Any] = {"sources": sources, "scaling": scaling}
+        see["landmarks"] = read_landmark_rows(mesh, used) if params.loss.landmarks else None
         how: dict[str, Any] = {"augment": params.augment, "seed": params.seed, **see}
         train: Clips = MeshClips(mesh, of_part["train"], params.data, classes, **how)
         val: Clips = MeshClips(mesh, of_part["val"], params.data, classes, **see)

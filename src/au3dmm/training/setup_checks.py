@@ -68,10 +68,12 @@ def with_units(labels: TrainingLabels, params: TrainParams, speak: bool) -> Trai
 def warn_of_truth(mesh: MeshData, train: Sequence[int], params: TrainParams) -> None:
     """Warn where faces are to be taught, and no true motion of them is known."""
     if params.loss.mesh and not any(mesh.known[mesh.labels.sessions[i].rows].any() for i in train):
+        taught = "taught by landmarks alone" if params.loss.landmarks else "not taught, only action units"
+        hint = "" if params.loss.landmarks else "; loss.landmarks teaches faces without it"
         log.warning(
-            "loss.mesh = %g, but true motion is known of no recording in train: refined faces are not taught, only"
-            " action units; rendered recordings have it in truth/<session>.json of the dataset; or say mesh.truth=DIR",
-            params.loss.mesh,
+            "loss.mesh = %g, but true motion is known of no recording in train: refined faces are %s; rendered"
+            " recordings have it in truth/<session>.json of the dataset; or say mesh.truth=DIR%s",
+            *(params.loss.mesh, taught, hint),
         )
 
 
@@ -86,10 +88,11 @@ def loss_of(params: TrainParams, train: Clips, reads: bool, speak: bool) -> Loss
     loss, labels = params.loss, train.labels
     if loss.occurrence and refines(params.model) and not np.isfinite(labels.occurrence).any():
         loss = loss.model_copy(update={"occurrence": 0.0})  # nobody said: see with_units
-        if not (loss.classes or loss.mesh):
+        if not (loss.classes or loss.mesh or loss.landmarks):
             raise ConfigError(
-                f"{labels.run.annotations}: no action unit is coded frame by frame, and loss.classes and loss.mesh are"
-                " 0: there is nothing to learn; set loss.mesh above 0, for recordings whose true motion is known"
+                f"{labels.run.annotations}: no action unit is coded frame by frame, and loss.classes, loss.mesh and"
+                " loss.landmarks are 0: there is nothing to learn; set loss.mesh above 0, for recordings whose true"
+                " motion is known, or loss.landmarks"
             )
     if loss.occurrence and not labels.names_occurrence:
         raise ConfigError(
@@ -99,7 +102,7 @@ def loss_of(params: TrainParams, train: Clips, reads: bool, speak: bool) -> Loss
     loss = with_weights(loss, train, speak=speak)
     if not reads or not loss.alpha:
         return loss
-    if not (loss.classes or loss.occurrence or loss.mesh):
+    if not (loss.classes or loss.occurrence or loss.mesh or loss.landmarks):
         raise ConfigError(f"{params.model} reads alpha and cannot be taught it; set loss.classes or loss.occurrence")
     return loss.model_copy(update={"alpha": 0.0})
 
