@@ -56,3 +56,15 @@ def test_controls_that_are_wrong_are_told_in_one_line(au3dmm, run, checkpoint, t
         controls = [x for one in given for x in ("--control", one)]
         answer = au3dmm("evaluate", *where, *controls)
         assert (answer.code, message in answer.error) == (2, True), answer.err
+
+
+def test_a_control_of_a_network_that_refines_nothing_is_refused_before_anything_is_measured(au3dmm, run, tmp_path):
+    where = ("--labels", run.path, "--device", "cpu", "--workers", "0")
+    values = ("model=alpha_lstm", "n_frames=4", "max_steps=1", "loss.alpha=0")
+    small = [x for one in values for x in ("--set", one)]
+    answer = au3dmm("train", *where, "--out", tmp_path / "m", *small)
+    assert answer.code == 0, answer.err
+    how = ("--checkpoint", tmp_path / "m" / "last.pt", "--labels", run.path, "--split", "val", "--device", "cpu")
+    answer = au3dmm("evaluate", *how, "--out", tmp_path / "e", "--control", f"a={run.path}")
+    assert (answer.code, "alpha_lstm refines no faces; leave it away" in answer.error) == (2, True), answer.err
+    assert not (tmp_path / "e").exists()

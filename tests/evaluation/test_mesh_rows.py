@@ -60,5 +60,5 @@ def test_a_clip_without_any_common_frame_does_not_count():
     measures = FaceMeasures(NAMES)
     assert measures.add("a", "a_1", faces, truth, beyond) is None
     assert measures.add("a", "a_1", faces, np.full_like(truth, np.nan), beyond) is None
-    assert not measures.sessions
+    assert (measures.clips, measures.sessions) == (0, set())
     assert measures.summary()["lacking"] == {REFINED: 8}

@@ -8,7 +8,7 @@ import pytest
 from au3dmm.errors import ConfigError
 from au3dmm.io.training_labels import read_training_labels
 from au3dmm.training import mesh_controls
-from au3dmm.training.mesh_controls import control_motion
+from au3dmm.training.mesh_controls import at_times, control_motion
 from au3dmm.training.mesh_data import read_mesh_data
 from au3dmm.training.mesh_evaluating import coarse_motion
 from au3dmm.training_config import MeshParams
@@ -73,3 +73,17 @@ def test_what_cannot_be_compared_is_refused_in_one_line(mesh, run, tmp_path, mon
     monkeypatch.setattr(mesh_controls, "read_training_labels", lambda _: replace(labels, t_us=labels.t_us + 10**9))
     with pytest.raises(ConfigError, match="though 8 recordings are in both: their clocks differ"):
         control_motion(mesh, "x", run)
+
+
+def test_recordings_of_another_dataset_that_have_the_same_names_are_refused(mesh, tmp_path):
+    other = write_mesh_run(tmp_path, people=2, n=12, film="b")
+    with pytest.raises(ConfigError, match=r"its recording 'S0_AU1' is another film than that of") as err:
+        control_motion(mesh, "x", other)
+    assert "\n" not in str(err.value)
+
+
+def test_frames_that_miss_one_between_them_are_near_at_any_rounding():
+    """30 frames per second in whole us: intervals of 33 333 and 33 334."""
+    t_us = np.array([0, 33_333, 66_666, 99_999, 166_667, 200_000])
+    found = at_times(np.arange(6.0)[:, None], t_us, np.array([133_333]), 33_333.0)
+    assert np.isfinite(found).all()

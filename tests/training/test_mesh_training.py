@@ -1,6 +1,7 @@
 """AU-D3DFace through the trainer: true motion beside labels, a network that learns it, and its measurement."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ from au3dmm.errors import ConfigError, SchemaError
 from au3dmm.evaluation.mesh_rows import meshes_markdown
 from au3dmm.io.assets import DEMO_BASES, asset_path
 from au3dmm.io.bases import read_bases, write_bases
+from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.training_labels import read_training_labels
+from au3dmm.training import mesh_evaluating
 from au3dmm.training.checkpoints import model_of, read_checkpoint
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_data import read_mesh_data
-from au3dmm.training.mesh_evaluating import evaluate_meshes, write_mesh_evaluation
+from au3dmm.training.mesh_evaluating import NoTruth, evaluate_meshes, write_mesh_evaluation
 from au3dmm.training.run import TrainOptions, train
-from au3dmm.training.setup import read_setup
+from au3dmm.training.setup import read_part, read_setup
 from au3dmm.training.units import unknown_units
 from au3dmm.training_config import AugmentParams, DataParams, MeshParams, load_training
 from demo_basis import few_components
@@ -290,3 +293,33 @@ def test_a_network_that_looks_at_pictures_is_given_the_frames_of_its_clips(run, 
     assert evaluate_meshes(tmp_path / "out" / "best.pt", run, "val", surfaces=0)["frames"] == 44
     with pytest.raises(ConfigError, match=r"options\.appearance = 'features': there are none beside labels"):
         setup_of(run, tmp_path, "options.appearance=features")
+
+
+def test_a_run_may_be_named_from_within_its_dataset(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run.path.parent)
+    assert setup_of(RunFolder(Path(run.path.name)), tmp_path).mesh.known.all()
+
+
+def test_truth_that_was_named_is_not_that_of_others_who_have_the_same_names(tmp_path):
+    here = write_mesh_run(tmp_path / "here", coded=True)
+    (tmp_path / "here" / "truth").rename(tmp_path / "elsewhere")
+    params = load_training(None, [*SMALL, "max_steps=1", f"mesh.truth={tmp_path}/elsewhere"], "au_d3dface")
+    train(here, params, tmp_path / "out", TrainOptions(device="cpu"))
+    others = write_mesh_run(tmp_path / "others", coded=True, truth=False, film="b")
+    with pytest.raises(NoTruth, match="no true motion is known"):
+        evaluate_meshes(tmp_path / "out" / "best.pt", others, "val", surfaces=0)
+    # the same people, labelled otherwise
+    again = write_mesh_run(tmp_path / "again", coded=True, truth=False)
+    assert evaluate_meshes(tmp_path / "out" / "best.pt", again, "val", surfaces=0)["recordings"] == 4
+
+
+def test_rgb_frames_lie_where_training_put_them(run, trained, monkeypatch):
+    asked = []
+
+    def noting(*args, cache, **options):
+        asked.append(cache)
+        return read_part(*args, cache=cache, **options)
+
+    monkeypatch.setattr(mesh_evaluating, "read_part", noting)
+    evaluate_meshes(trained[0] / "best.pt", run, "val", surfaces=0)
+    assert asked == [trained[0] / "cache" / "rgb"]

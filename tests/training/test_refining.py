@@ -1,6 +1,7 @@
 """Refined labels: a network whose refinement is planted, and a run that other networks read."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import au3dmm
 from au3dmm.errors import ConfigError
 from au3dmm.io.hashing import sha256_file
 from au3dmm.io.run_folder import RunFolder
+from au3dmm.io.sessions_index import read_index, write_index
 from au3dmm.io.tables import read_metadata
 from au3dmm.io.training_labels import read_training_labels
 from au3dmm.training.checkpoints import read_checkpoint, write_checkpoint
@@ -119,3 +121,17 @@ def test_clips_show_every_frame(n):
     data = DataParams(n_frames=3, every=2)
     seen = {first + i * 2 for first, count in refining_places(n, data) for i in range(count)}
     assert seen == set(range(n))
+
+
+def test_recordings_that_a_network_of_event_frames_cannot_see_are_refused(tmp_path):
+    run = write_mesh_run(tmp_path, people=2, n=7)
+    see = ("options.appearance=convolutions", "data.image_px=16")
+    train(run, load_training(None, [*SMALL, *see], "au_d3dface"), tmp_path / "out", TrainOptions(device="cpu"))
+    rows, metadata = read_index(run.index)
+    without = [replace(row, clock_method=None) if row.session_id == "S0_AU2" else row for row in rows]
+    write_index(run.index, without, metadata)
+    (run.session("S0_AU2") / "event_frames.polarity.parquet").unlink()
+    out = RunFolder(tmp_path / "refined")
+    with pytest.raises(ConfigError, match=r"1 recording, 'S0_AU2' the first, have no events, which this network sees"):
+        refine_labels(tmp_path / "out" / "last.pt", run, out, device="cpu")
+    assert not out.path.exists()

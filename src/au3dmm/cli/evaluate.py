@@ -89,6 +89,8 @@ def evaluate(
     run = one_run(labels, pipeline)
     home = None if out is not None else _beside(checkpoints)
     beside = named_controls(controls)
+    if controls:
+        _check_refine(checkpoints, controls[0])
     reporter = make_reporter(progress)
     with reporter, logging_to(reporter, verbose):
         reporter({"event": "start", "stage": "evaluate"})
@@ -116,8 +118,6 @@ def evaluate(
             )
         _draw(folder, found)
         refining = all("mesh" in trained.content["labels"] for _, trained in each)
-        if controls and not refining:
-            raise ConfigError(f"--control {controls[0]}: {found['model']} refines no faces; leave it away")
         if refining:
             how = {"device": device, "batch": batch, "dataset": dataset, "controls": beside}
             found["meshes"] = _meshes(folder, checkpoints, run, split, reporter, how)
@@ -126,6 +126,16 @@ def evaluate(
         print_json({"out": str(folder), **found})
     else:
         say(summary(found, folder))
+
+
+def _check_refine(checkpoints: Sequence[Path], control: str) -> None:
+    """Refuse a control of networks that refine no faces, before anything is measured."""
+    from au3dmm.training.checkpoints import read_checkpoint
+
+    for path in checkpoints:
+        content = read_checkpoint(path, mapped=True)
+        if "mesh" not in content["labels"]:
+            raise ConfigError(f"--control {control}: {content['model']['name']} refines no faces; leave it away")
 
 
 def _beside(checkpoints: Sequence[Path]) -> Path:

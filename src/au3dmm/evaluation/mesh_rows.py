@@ -129,7 +129,6 @@ class FaceMeasures:
         known: NDArray[np.bool_] = np.asarray(np.isfinite(truth).all(1))
         if not known.any():
             return None
-        self.clips += 1
         there: NDArray[np.bool_] = known
         for name, values in motion.items():
             mine = np.isfinite(values).all(1)
@@ -137,6 +136,7 @@ class FaceMeasures:
             there = there & mine
         if not there.any():
             return None
+        self.clips += 1
         self.sessions.add(session_id)
         truth = np.where(there[:, None], truth, np.nan)
         motion = {name: np.where(there[:, None], values, np.nan) for name, values in motion.items()}

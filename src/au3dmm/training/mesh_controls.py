@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from au3dmm.errors import ConfigError
+from au3dmm.io.recording_marks import recording_mark
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.training_labels import TrainingLabels, read_training_labels
 from au3dmm.training.mesh_data import MeshData
@@ -49,7 +50,7 @@ def at_times(
     share = np.where(span > 0, (wanted_us - t_us[before]) / np.maximum(span, 1.0), 0.0)
     alone = before == after
     near = np.abs(wanted_us - t_us[before]) <= np.where(alone, 0.5 * interval_us, np.inf)
-    there = near & (span <= 2 * interval_us)
+    there = near & (span <= 2 * interval_us + 2)  # times are whole us: 33 333 and 33 334
     found = (1 - share)[:, None] * values[before] + share[:, None] * values[after]
     return np.where(there[:, None], found, np.nan)
 
@@ -72,7 +73,8 @@ def control_motion(mesh: MeshData, name: str, run: RunFolder) -> NDArray[np.floa
     Raises
     ------
     ConfigError
-        If its basis is another, or it has no values for any frame of any of these recordings.
+        If its basis is another, it has no values for any frame of any of these recordings, or a recording of the same
+        name is of another film.
     SchemaError
         If its labels cannot be read.
     """
@@ -89,6 +91,12 @@ def control_motion(mesh: MeshData, name: str, run: RunFolder) -> NDArray[np.floa
     for session in mesh.labels.sessions:
         other = theirs.get(session.session_id)
         if other is not None and session.n and other.n:
+            marks = [recording_mark(one.folder) for one in (session, other)]
+            if None not in marks and marks[0] != marks[1]:  # synthetic datasets, say, have the same names
+                raise ConfigError(
+                    f"control {name}: {run.path}: its recording {session.session_id!r} is another film than that of"
+                    f" {mesh.labels.run.path}; give a run of the same dataset"
+                )
             common += 1
             out[session.rows] = _of_session(labels, other.rows, mesh, mesh.labels.t_us[session.rows])
     if not common:

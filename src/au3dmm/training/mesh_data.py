@@ -131,7 +131,8 @@ def _label_bases(labels: TrainingLabels, params: MeshParams) -> Bases:
 
 
 def _truths(labels: TrainingLabels, params: MeshParams, bases: Bases) -> tuple[dict[int, SessionTruth], Bases | None]:
-    folder = Path(params.truth) if params.truth else labels.run.path.parents[2] / "truth"
+    above = labels.run.path.resolve().parents  # of a run in no dataset there may be fewer
+    folder = Path(params.truth or above[min(2, len(above) - 1)] / "truth")
     paths = {i: folder / f"{session.session_id}.json" for i, session in enumerate(labels.sessions)}
     there = {i: path for i, path in paths.items() if path.is_file()}
     if not there:

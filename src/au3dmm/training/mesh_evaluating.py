@@ -17,7 +17,7 @@ from au3dmm.evaluation.mesh_rows import COARSE, REFINED, SMOOTHED, FaceMeasures,
 from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.training.clips import Part
-from au3dmm.training.evaluating import Trained, read_trained
+from au3dmm.training.evaluating import Trained, read_trained, rgb_cache
 from au3dmm.training.loading import make_loader, to_device, told_plainly
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_controls import control_motion
@@ -127,7 +127,8 @@ def evaluate_meshes(
 
 def _asked(path: Path, run: RunFolder, part: Part, cache: Path | None, dataset: Path | None) -> _Asked:
     trained = read_trained(path)
-    clips, scaling = read_part(run, path, trained.content, part, cache=cache or path.parent, dataset=dataset)
+    cache = cache or rgb_cache(run, path.parent)
+    clips, scaling = read_part(run, path, trained.content, part, cache=cache, dataset=dataset)
     if not isinstance(clips, MeshClips):
         raise ConfigError(f"{path}: a network of {trained.params.model} refines no faces; expected au_d3dface")
     return _Asked(trained, clips, scaling)

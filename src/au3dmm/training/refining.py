@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from au3dmm.errors import ConfigError
+from au3dmm.evaluation.tables import counted
 from au3dmm.io.hashing import sha256_file
 from au3dmm.io.kept_bases import find_bases, keep_bases
 from au3dmm.io.relabelling import check_target, relabelled_mark, write_relabelled
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.tables import read_metadata
-from au3dmm.training.evaluating import Trained, read_trained, same_labels
+from au3dmm.training.evaluating import Trained, read_trained, rgb_cache, same_labels
 from au3dmm.training.loading import make_loader, to_device, told_plainly
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.order import Batches
@@ -94,7 +95,8 @@ def refine_labels(
     Raises
     ------
     ConfigError
-        If the network refines no faces, was not taught to, or `out` must not be written to.
+        If the network refines no faces, was not taught to, or sees events that a recording does not have; or if `out`
+        must not be written to.
     SchemaError
         If files are damaged, or labels are not those that the network was trained for.
     OutputError
@@ -120,10 +122,16 @@ def refine_labels(
         " them is not known",
     }
     mark = relabelled_mark(run, about)
-    clips, scaling = read_part(
-        run, checkpoint, trained.content, None, cache=cache or checkpoint.parent, dataset=dataset
-    )
+    cache = cache or rgb_cache(run, checkpoint.parent)
+    clips, scaling = read_part(run, checkpoint, trained.content, None, cache=cache, dataset=dataset)
     assert isinstance(clips, MeshClips), "a network with a mesh has clips of meshes"
+    looks = trained.content["labels"]["representation"] is not None and trained.params.data.modality == "events"
+    blind = [session.session_id for session in clips.labels.sessions if session.n and not session.has_events]
+    if looks and blind:
+        raise ConfigError(
+            f"{run.path}: {counted(len(blind), 'recording')}, {blind[0]!r} the first, have no events, which this"
+            " network sees: they cannot be refined; take a network without appearance, or a run without them"
+        )
     if not same_labels(trained, clips):
         log.warning(
             "%s: trained on other labels than those in %s now, or on another split of them", checkpoint, run.path

@@ -20,6 +20,7 @@ from au3dmm.models.au_d3dface import AUD3DFace
 from au3dmm.training.checkpoints import check_labels
 from au3dmm.training.clips import Clips, Part, classified_by, make_mirror, sessions_of
 from au3dmm.training.framing import describe_framing
+from au3dmm.training.learnt import seen_of
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_data import MeshData, read_mesh_data
 from au3dmm.training.mesh_landmarks import read_landmark_rows
@@ -27,7 +28,7 @@ from au3dmm.training.pictures import RGB, Scaling
 from au3dmm.training.rgb_frames import cached_rgb_frames
 from au3dmm.training.setup_checks import check_clips, looks, loss_of, refines, some_of, warn_of_truth, with_units
 from au3dmm.training.units import units_of_model
-from au3dmm.training_config import Classes, LossParams, TrainParams
+from au3dmm.training_config import Classes, LossParams, MeshParams, TrainParams
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int | None], None]
@@ -231,11 +232,23 @@ def read_part(
                 " frames alike"
             )
     if refines(params.model):
-        mesh = read_mesh_data(labels, params.mesh, (), content)
+        mesh = read_mesh_data(labels, _mesh_of(content, params, labels), (), content)
         see: dict[str, Any] = {"sources": sources, "scaling": scaling}
         return MeshClips(mesh, used, data, said["classes"], all_frames=all_frames, **see), scaling
     whole = sources is not None
     return Clips(labels, used, data, said["classes"], sources, scaling, whole=whole, all_frames=all_frames), scaling
+
+
+def _mesh_of(content: Mapping[str, Any], params: TrainParams, labels: TrainingLabels) -> MeshParams:
+    """Return where bases and truths of labels are; a truth that was named is that of the recordings learnt from.
+
+    Others may have the same names: of them only the truth in their own dataset counts.
+    """
+    mark = labels.metadata.get("fingerprint")
+    own = mark is not None and content["labels"].get("fingerprint") == mark
+    if own or not params.mesh.truth or seen_of(content, labels, {s.subject_id for s in labels.sessions}).subjects:
+        return params.mesh
+    return params.mesh.model_copy(update={"truth": ""})
 
 
 def read_labels(run: RunFolder, params: TrainParams, *, occurrence: bool) -> TrainingLabels:
