@@ -406,7 +406,7 @@ def test_a_reduced_network_learns_planted_units_by_heart():
         ({"n_occurrence": 0}, "mdhr recognises action units in frames, and none is asked for; set loss.occurrence > 0"),
         ({"n_occurrence": 2, "units": ["AU1", "AU25"]}, "regions = 'bp4d' has no region for AU25; it knows AU1, AU2"),
         ({"n_occurrence": 2, "units": ["AU1", "AU25"]}, "AU24; disfa and facemorphic and face would do"),
-        ({"n_occurrence": 2, "units": ["AU1", "AU99"]}, "no table does: leave these units out of the labels"),
+        ({"n_occurrence": 2, "units": ["AU1", "AU99"]}, "no table does: leave these units out"),
         ({"n_occurrence": 2, "units": ["AU1", "AU1"]}, "units has AU1 twice"),
         ({"n_occurrence": 2, "units": ["AU1"]}, "units names 1 action units, expected n_occurrence = 2"),
         ({"n_occurrence": 13}, "regions = 'bp4d' has 12 action units, not n_occurrence = 13"),
