@@ -194,6 +194,7 @@ def test_what_is_missing_is_said_in_comments(folder):
     assert manifest.rgb.timestamps is None
     text = manifest_text(found, "s", "p")
     assert "no event file was found" in text
+    assert "\n[sync]" not in text  # nothing to relate
     assert "the times in the video file are used" in text
 
 

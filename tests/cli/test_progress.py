@@ -32,9 +32,18 @@ def test_plain_progress_speaks_at_most_every_ten_seconds(capsys):
         "detect: started",
         "detect: 200 of 600 frames, 20 frames/s, 20 s left",
         "detect: 400 of 600 frames, 20 frames/s, 10 s left",
-        "detect: 600 of 600 frames, 20 frames/s, 0 s left",
+        "detect: 600 of 600 frames, 20 frames/s, finishing",
         "detect: done in 30.0 s: 600 frames",
     ]
+
+
+def test_the_first_of_many_promises_no_end(capsys):
+    clock = Clock()
+    reporter = PlainReporter(clock)
+    reporter(START)
+    clock.now = 74.0  # most of it compiling
+    reporter(step(1))
+    assert capsys.readouterr().err.splitlines()[-1] == "detect: 1 of 600 frames"
 
 
 def test_plain_progress_without_a_known_total(capsys):

@@ -46,6 +46,18 @@ def test_it_opens_without_complaint_asks_for_nothing_and_everybody_can_use_it(ch
         assert (np.mean([int(part) for part in paper[4:-1].split(",")]) < 128) == dark
 
 
+def test_a_long_name_leaves_room_for_its_value_on_a_phone(chromium, page):
+    with opened(chromium, page, width=390) as seen:
+        seen.page.evaluate(
+            "for (const dt of document.querySelectorAll('dl.pairs dt')) dt.textContent = 'longer_than_others.tflite'"
+        )
+        widths = seen.page.evaluate(
+            "[...document.querySelectorAll('dl.pairs dd')].filter(dd => dd.offsetParent).map(dd => dd.clientWidth)"
+        )
+        assert min(widths) > 150
+        assert seen.sideways() <= 0
+
+
 def test_the_head_follows_the_slider_and_comes_back_to_the_same_picture(chromium, page):
     with opened(chromium, page, height=TALL) as seen:
         go(seen, 0)

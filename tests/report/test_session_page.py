@@ -11,7 +11,7 @@ from au3dmm.errors import SchemaError
 from au3dmm.io.tables import METADATA_KEY, read_metadata, read_table, write_table
 from au3dmm.report.session_head import FAINT
 from au3dmm.report.session_page import PageOptions, write_session_page
-from demo_basis import few_components
+from demo_basis import few_components, learned
 from pages import Checker
 from planted_session import STATUS, N, write_labelled
 
@@ -153,6 +153,24 @@ def test_what_is_unfinished_gets_a_page_that_says_what_is_missing(copy, gone, to
     checker.feed(text)
     assert checker.open == []
     assert told in text
+
+
+def test_labels_of_rgb_frames_are_not_taken_for_event_frames(copy):
+    path = copy / "labels.parquet"
+    assert "Event rate" in page_of(copy)
+    write_table(path, "labels", read_table(path, "labels"), read_metadata(path) | {"windows": "frame", "clock": None})
+    (copy / "clock.json").unlink()
+    text = page_of(copy)
+    assert "its labels are of the RGB frames" in text
+    assert "Event rate" not in text
+    assert "event frame" not in text.split("<h1>")[1].split("What is missing")[0]
+
+
+def test_a_column_of_action_units_that_says_nothing_is_left_out(tmp_path):
+    bases = few_components()
+    for name, one, there in (("named", bases, False), ("learnt", learned(bases), True)):
+        made = write_labelled(tmp_path / name / "run", bases=one)
+        assert ("<th>action units</th>" in page_of(made.folder, made.bases_file)) == there
 
 
 @pytest.mark.parametrize("name", ["labels.parquet", "coefficients.parquet", "clock.json", "identity.parquet"])

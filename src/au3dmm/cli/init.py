@@ -104,7 +104,8 @@ def _write(folder: Path, session_id: str, subject_id: str, force: bool, dry_run:
     manifest = read_session(folder).manifest
     rgb = manifest.rgb.file or manifest.rgb.folder
     events = manifest.events.file if manifest.events else "none"
-    say(f"{path}: session {session_id}, subject {subject_id}, rgb {rgb}, events {events}, sync {manifest.sync.method}")
+    sync = f"sync {manifest.sync.method}" if manifest.events else "so labels will be of RGB frames"
+    say(f"{path}: session {session_id}, subject {subject_id}, rgb {rgb}, events {events}, {sync}")
     _tell(found)
 
 

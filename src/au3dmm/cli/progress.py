@@ -234,15 +234,24 @@ def done_line(event: Mapping[str, Any]) -> str:
 
 
 def _position(stage: str, event: Mapping[str, Any], seconds: float, *, ends: bool = True) -> str:
-    """Say how far a stage is, how fast, and with `ends` how long it still takes."""
+    """Say how far a stage is, how fast, and with `ends` how long it still takes.
+
+    The first of many is no measure, as it waits for what is compiled or loaded;
+    after the last a stage may yet be at work.
+
+    Examples
+    --------
+    >>> _position("frames", {"done": 1, "total": 72}, 74.0), _position("frames", {"done": 36, "total": 72}, 80.0)
+    ('1 of 72 event frames', '36 of 72 event frames, 0.45 event frames/s, 80 s left')
+    """
     done, total = event["done"], event["total"]
     unit = _UNITS.get(stage, "")
     parts = [(f"{_many(done)} of {_many(total)} {unit}" if total else f"{_many(done)} {unit}").rstrip()]
-    if seconds > 0 and done:
+    if seconds > 0 and done > 1:
         rate = done / seconds
         parts.append(f"{_many(rate)} {unit or 'steps'}/s")
         if ends and total:
-            parts.append(f"{max(0, total - done) / rate:.0f} s left")
+            parts.append(f"{(total - done) / rate:.0f} s left" if total > done else "finishing")
     return ", ".join(parts)
 
 

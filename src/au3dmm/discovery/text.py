@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from au3dmm.discovery.folder import Found
-from au3dmm.discovery.recording import edges_told
+from au3dmm.discovery.recording import EventsFound, edges_told
 
 
 def manifest_text(found: Found, session_id: str, subject_id: str) -> str:
@@ -50,12 +50,13 @@ def manifest_text(found: Found, session_id: str, subject_id: str) -> str:
                 "# width = 1280            # px, if it does not say",
                 "# height = 720",
             ]
-    return "\n".join([*lines, "", *_sync_lines(found)]) + "\n"
+    if found.events is None:
+        return "\n".join([*lines, "# with one, say how the clocks relate:", "# [sync]", '# method = "motion"']) + "\n"
+    return "\n".join([*lines, "", *_sync_lines(found.events)]) + "\n"
 
 
-def _sync_lines(found: Found) -> list[str]:
-    seen = found.events
-    if seen is not None and seen.trigger_ids:
+def _sync_lines(seen: EventsFound) -> list[str]:
+    if seen.trigger_ids:
         ids = ", ".join(map(str, seen.trigger_ids))
         others = {i: n for i, n in seen.edges.items() if i not in seen.trigger_ids}
         # stated even if it is the only one: edges of other inputs may appear, and label would have to ask
@@ -68,7 +69,7 @@ def _sync_lines(found: Found) -> list[str]:
             'rising_edge = "exposure_start"',
             'falling_edge = "exposure_end"',
         ]
-    why = "there is no event file" if seen is None else seen.why_not_trigger()
+    why = seen.why_not_trigger()
     assert why is not None, "a recording with edges of exposures is told above"
     return [
         "[sync]",

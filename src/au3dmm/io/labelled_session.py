@@ -63,7 +63,10 @@ class LabelledSession:
             if path.is_file():
                 return path
         if name in _NEEDS_EVENTS and self.recording is not None and self.recording.manifest.events is None:
-            raise SchemaError(f"session {self.session_id!r} has no events, and so no {name.replace('_', ' ')}")
+            raise SchemaError(
+                f"session {self.session_id!r} has no events, and so no {name.replace('_', ' ')};"
+                " `au3dmm plot fit`, `plot coefficients` and `view` show what it has"
+            )
         where = "" if self.recording is None else f" --session {self.recording.folder}"
         raise SchemaError(f"{self.folder}: no {name.replace('_', ' ')} in it; au3dmm label{where} makes them")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,14 @@ def number(value: float | None) -> str:
 
 
 def short_hash(text: str) -> str:
-    """Shorten a hash, whatever stands before its colon.
+    """Shorten a hash, whatever stands before its colon; text that is not one is left as it is.
 
     Examples
     --------
     >>> short_hash("sha256:" + 64 * "a"), short_hash("unknown")
     ('sha256:aaaaaaaaaaaa', 'unknown')
+    >>> short_hash("label_at center, max_gap_us 100000, method linear")
+    'label_at center, max_gap_us 100000, method linear'
     """
     kind, colon, digits = text.rpartition(":")
-    return f"{kind}{colon}{digits[:12]}" if len(digits) >= 40 else text
+    return f"{kind}{colon}{digits[:12]}" if re.fullmatch("[0-9a-f]{40,}", digits) else text

@@ -175,9 +175,12 @@ def read_session_files(folder: Path) -> SessionFiles:
     rows = attempt("labels.parquet", _label_rows, "no label was made" * events_expected)
     if rows is None and (frames := next(iter(sorted(folder.glob("event_frames.*.parquet"))), None)) is not None:
         rows = attempt(frames.name, _frame_rows, "")
-    if not events_expected:
-        missing.append("no events: the recording has none, or they were not looked at; coefficients are all there is")
     names, units, metadata = _names(folder)
+    if metadata.get("windows") == "frame":
+        rows = None  # rows of RGB frames, not of event frames, with the values that coefficients have
+        missing.append("no events: the recording has none; its labels are of the RGB frames")
+    elif not events_expected:
+        missing.append("no events: the recording has none, or they were not looked at; coefficients are all there is")
     subject = str(metadata.get("subject_id") or "")
     failed = _failure(folder)
     why = f"{failed.get('stage')}: {failed.get('message')}" if failed else ""
