@@ -139,6 +139,6 @@ def test_a_session_without_events_has_a_fit_and_coefficients_and_says_that_there
     for kind in ("fit", "coefficients"):
         answer = au3dmm("plot", kind, *session, "--dpi", 60)
         assert answer.code == 0, answer.err
-    for kind, what in (("clock", "clock"), ("frames", "labels")):
+    for kind, what in (("clock", "clock"), ("frames", "event frames")):
         assert f"session 's01' has no events, and so no {what}" in au3dmm("plot", kind, *session).error
-    assert "has no events, and so no labels" in au3dmm("render", *session).error
+    assert "has no events, and so no event frames" in au3dmm("render", *session).error

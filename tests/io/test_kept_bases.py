@@ -55,3 +55,8 @@ def test_one_that_is_nowhere_is_asked_for_in_one_line(run, given):
     assert "\n" not in str(err.value)
     with pytest.raises(ConfigError, match=r"there\.npz: no such file, expected the basis"):
         find_bases(run, bases_fingerprint(given), "there.npz")
+
+
+def test_one_that_moved_since_a_training_is_found_elsewhere(run, given):
+    keep_bases(run, given)
+    assert find_bases(run, bases_fingerprint(given), "there.npz", or_elsewhere=True) == run.given_bases

@@ -88,6 +88,6 @@ def test_a_session_without_events_is_said_to_have_none(made, tmp_path):
     lines = manifest.read_text().split("[events]")[0]
     manifest.write_text(lines)
     found = find_labelled(tmp_path / "s01")
-    found.file("labels").unlink()
-    with pytest.raises(SchemaError, match="has no events, and so no labels"):
-        found.file("labels")
+    found.file("event_frames").unlink()
+    with pytest.raises(SchemaError, match="has no events, and so no event frames"):
+        found.file("event_frames")

@@ -77,7 +77,11 @@ def test_a_network_is_rebuilt_from_its_config_and_weights(name):
         ("st_vit", {"shift": "diagonal"}, "shift is 'diagonal', expected one of diagonal_half, cardinal_1px"),
         ("st_vit", {"temperature": "one"}, "temperature is 'one', expected one of per_head, per_layer"),
         ("st_vit", {"temporal_positions": "sine"}, "positions is 'sine', expected"),
-        ("resnet18_lstm", {"trunk": "resnet19"}, "trunk is 'resnet19', expected one of resnet10_16, resnet18, resnet34"),
+        (
+            "resnet18_lstm",
+            {"trunk": "resnet19"},
+            "trunk is 'resnet19', expected one of resnet10_16, resnet18, resnet34",
+        ),
         ("resnet18_lstm", {"image_px": 16}, "image_px is 16, expected at least 32"),
         ("alpha_lstm", {"n_alpha": 0}, "alpha_lstm: n_alpha is 0"),
     ],

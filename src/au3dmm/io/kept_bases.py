@@ -29,7 +29,7 @@ def keep_bases(run: RunFolder, bases: Path) -> None:
     write_bytes(run.given_bases, bases.read_bytes())
 
 
-def find_bases(run: RunFolder, wanted: str, given: str = "") -> Path:
+def find_bases(run: RunFolder, wanted: str, given: str = "", *, or_elsewhere: bool = False) -> Path:
     """Return the file of the basis that a run's labels were made with.
 
     It is looked for in the run's folder, in what ``dataset.toml`` names, and among what is shipped.
@@ -42,13 +42,17 @@ def find_bases(run: RunFolder, wanted: str, given: str = "") -> Path:
         Its hash, as the labels say (`bases_fingerprint`).
     given : str
         Where it is, if somebody says; then nowhere else is looked.
+    or_elsewhere : bool
+        Look elsewhere, too: for what a checkpoint says, which may have moved since.
 
     Raises
     ------
     ConfigError
         If it is not there.
     """
-    places = [Path(given)] if given else [run.bases, run.given_bases, *_of_dataset(run), asset_path(DEMO_BASES)]
+    places = [Path(given)] if given else []
+    if or_elsewhere or not given:
+        places += [run.bases, run.given_bases, *_of_dataset(run), asset_path(DEMO_BASES)]
     for path in places:
         if path.is_file() and bases_fingerprint(path) == wanted:
             return path

@@ -21,7 +21,7 @@ _FILES = {
     "clock": "clock.json",
     "labels": "labels.parquet",
 }
-_NEEDS_EVENTS = ("clock", "labels", "event_frames")
+_NEEDS_EVENTS = ("clock", "event_frames")
 
 
 @dataclass(frozen=True)

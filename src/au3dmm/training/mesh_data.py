@@ -104,7 +104,7 @@ def read_mesh_data(
     SchemaError
         If a file is damaged, or meshes are of another topology.
     """
-    bases = _label_bases(labels, params)
+    bases = _label_bases(labels, params, moved=content is not None)
     truths, rendered = _truths(labels, params, bases)
     alpha = _true_alpha(labels, truths, rendered)
     components = rendered.components_au if rendered is not None else np.zeros((0, *bases.template.shape))
@@ -126,8 +126,9 @@ def read_mesh_data(
     return MeshData(labels, space, bases, target.astype(np.float32), known, beyond, masks)
 
 
-def _label_bases(labels: TrainingLabels, params: MeshParams) -> Bases:
-    return read_bases(find_bases(labels.run, str(labels.described()["basis"]), params.bases))
+def _label_bases(labels: TrainingLabels, params: MeshParams, *, moved: bool) -> Bases:
+    basis = str(labels.described()["basis"])
+    return read_bases(find_bases(labels.run, basis, params.bases, or_elsewhere=moved))
 
 
 def _truths(labels: TrainingLabels, params: MeshParams, bases: Bases) -> tuple[dict[int, SessionTruth], Bases | None]:

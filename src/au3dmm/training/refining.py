@@ -149,7 +149,9 @@ def refine_labels(
     if not current:
         by_session = {session.session_id: alpha[session.rows] for session in mesh.labels.sessions}
         write_relabelled(run, out, by_session, about, mesh.bases)
-        keep_bases(out, find_bases(run, str(mesh.labels.described()["basis"]), trained.params.mesh.bases))
+        keep_bases(
+            out, find_bases(run, str(mesh.labels.described()["basis"]), trained.params.mesh.bases, or_elsewhere=True)
+        )
     n = sum(session.n > 0 for session in mesh.labels.sessions)
     return Refined(out, "up to date" if current else "ran", n, int(valid.sum()), change, lost)
 
