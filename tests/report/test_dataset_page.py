@@ -1,12 +1,22 @@
+import json
 import re
+import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from au3dmm.core.coverage import LEVELS
+from au3dmm.errors import SchemaError
+from au3dmm.io.dataset_state import read_dataset_state
+from au3dmm.io.label_statistics import EDGES, read_label_statistics
 from au3dmm.io.neutral_faces import NeutralRow
 from au3dmm.io.run_folder import RunFolder
-from au3dmm.io.sessions_index import IndexRow
+from au3dmm.io.sessions_index import IndexRow, read_index
+from au3dmm.io.tables import read_table, vectors
 from au3dmm.report.dataset_card import dataset_card
+from au3dmm.report.dataset_facts import dataset_counts, failure_groups, failure_reasons
+from au3dmm.report.dataset_map import component_units, unit_map
 from au3dmm.report.dataset_page import dataset_page, retry_command, write_dataset_page
 from dataset_run import write_dataset, write_run
 from pages import Checker
@@ -49,7 +59,7 @@ def test_the_page_is_whole_html_that_loads_nothing():
     checker = Checker()
     checker.feed(page())
     assert checker.open == []
-    assert checker.loads == []
+    assert [where for where in checker.loads if not where.startswith("#")] == []
     assert "default-src 'none'" in page()
 
 
@@ -60,18 +70,44 @@ def test_the_number_of_sessions_and_people_is_in_the_title_and_names_are_escaped
     assert "&lt;not&gt; a video" in page()
 
 
+def tables(text):
+    """The long tables, as the page's script reads them, by name."""
+    found = json.loads(re.search('<script type="application/json" id="tables">(.*?)</script>', text)[1])
+    return {table["id"]: {column["name"]: column for column in table["columns"]} | table for table in found}
+
+
 def test_failures_come_first_with_stage_reason_and_what_to_type():
     text = page()
     failed = text.index("Failed: 2 of 5 sessions")
-    assert failed < text.index("The whole") < text.index("Sessions (5)")
-    section = text[failed : text.index("The whole")]
+    assert failed < text.index("Look at these first: 2 of 5 sessions") < text.index("Sessions (5)")
+    section = text[failed : text.index("Look at these first")]
     for word in ("S2_a", "detect", "SessionError", "broken", "not valid TOML", "--retry-failed"):
         assert word in section
 
 
-def test_every_session_is_in_the_table_once():
-    table = page().split('id="sessions"')[1].split("</table>")[0]
-    assert re.findall(r'<td class="name">(.*?)</td>', table) == [row.session_id for row in ROWS]
+def test_failures_for_one_reason_are_told_once():
+    rows = [
+        IndexRow(f"s{i}", "p", status="failed", failure=f"raw/s{i}/rgb.mp4: {i} frames, expected 30") for i in range(4)
+    ]
+    rows.append(IndexRow("other", "q", status="failed", failure="no <space> left"))
+    groups = failure_groups(rows, failure_reasons(rows, []))
+    assert [(group["n"], group["why"]) for group in groups] == [
+        (4, "raw/s0/rgb.mp4: 0 frames, expected 30"),
+        (1, "no <space> left"),
+    ]
+    assert "no &lt;space&gt; left" in dataset_page(rows, {}, [], again="x")
+
+
+def test_every_session_is_in_the_table_once_and_its_name_cannot_end_the_script():
+    table = tables(page())["sessions"]
+    column = table["session"]
+    assert [column["words"][i] for i in column["at"]] == [row.session_id for row in ROWS]
+    outcome = table["outcome"]
+    assert [outcome["words"][i] for i in outcome["at"]] == ["labelled", "labelled", "failed", "no events", "failed"]
+    evil = "</script><img src=x onerror=alert(1)>"
+    text = dataset_page([IndexRow(evil, evil, evil, failure=evil, status="failed")], {}, [], again="x")
+    assert evil not in text
+    assert tables(text)["sessions"]["session"]["words"] == [evil]
 
 
 def test_equal_datasets_give_equal_pages_and_an_empty_one_gives_one_too():
@@ -92,6 +128,79 @@ def test_the_page_of_a_run_lies_in_its_folder(tmp_path):
     write_dataset_page(run)
     assert "4 sessions of 2 subjects" in run.report.read_text()
     assert str(tmp_path) not in run.report.read_text()
+
+
+def test_labels_are_counted_by_strength_and_drawn_by_what_was_asked_for(tmp_path):
+    write_dataset(tmp_path / "ds", subjects=["S1", "S2"])
+    run = write_run(tmp_path / "ds")
+    rows, metadata = read_index(run.index)
+    found = read_label_statistics(run, rows, metadata).alpha
+    values = [
+        vectors(read_table(run.session(row.session_id) / "labels.parquet", "labels"), "alpha_au")[0] for row in rows
+    ]
+    whole = np.concatenate(values)
+    whole = whole[np.isfinite(whole).all(1)]
+    bins = np.stack([np.histogram(whole[:, k], [-np.inf, *EDGES, np.inf])[0] for k in range(3)])
+    assert np.array_equal(found.counts, bins)
+    for row, one in zip(rows, values, strict=True):  # of so few frames the peak is the largest
+        assert np.array_equal(found.peaks[row.session_id], np.nanmax(one, axis=0).astype(np.float64))
+    drawn = unit_map(rows, found, component_units(found.names, {}))
+    assert (drawn["row_names"], drawn["column_names"]) == (["AU1", "AU12"], ["AU1", "AU2", "AU12"])
+    assert len(drawn["expected"]) == 2
+    of = [found.peaks[row.session_id][2] for row in rows if row.au == "AU12"]
+    assert drawn["values"][1][2] == round(float(np.median(of)), 2)
+
+
+def test_labels_that_are_not_those_of_the_index_are_not_counted(tmp_path):
+    write_dataset(tmp_path / "ds", subjects=["S1", "S2"])
+    run = write_run(tmp_path / "ds")
+    rows, metadata = read_index(run.index)
+    with pytest.raises(SchemaError, match="expected the"):
+        read_label_statistics(run, [replace(row, frames_event=row.frames_event + 1) for row in rows], metadata)
+    (run.labels / "part-00000.parquet").write_bytes(b"PAR1")
+    write_dataset_page(run)
+    text = run.report.read_text()
+    assert "<li>labels: dataset/labels/part-00000.parquet" in text
+    assert "4 sessions of 2 subjects" in text
+
+
+def test_a_run_that_was_not_put_together_says_how_far_it_has_come(tmp_path):
+    write_dataset(tmp_path / "ds", subjects=["S1", "S2"])
+    run = write_run(tmp_path / "ds", failed=["S2_AU1_1"])
+    whole = dataset_counts(read_dataset_state(run).rows, {})
+    shutil.rmtree(run.dataset)
+    ledger = run.session("S1_AU1_1") / "stage.json"
+    said = json.loads(ledger.read_text())
+    said["stages"] = {"detect": said["stages"]["detect"]}
+    ledger.write_text(json.dumps(said))
+    write_dataset_page(run)
+    text = run.report.read_text()
+    assert "4 sessions of" in text
+    assert "were not put together yet" in text
+    table = tables(text)["sessions"]
+    assert sorted(table["outcome"]["words"]) == ["failed", "labelled, apart", "not finished"]
+    assert "not finished: done are detect" in table["more"]["words"]
+    counts = dataset_counts(read_dataset_state(run).rows, read_dataset_state(run).unfinished)
+    assert (counts["ok"], counts["unfinished"], counts["failed"]) == (whole["ok"] - 1, 1, 1)
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize("damage", ["index", "failures", "nothing there"])
+def test_what_is_damaged_is_said(tmp_path, damage):
+    write_dataset(tmp_path / "ds", subjects=["S1", "S2"])
+    run = write_run(tmp_path / "ds")
+    if damage == "index":
+        run.index.write_bytes(b"no parquet")
+    elif damage == "failures":
+        run.failures.write_text("{")
+    else:
+        shutil.rmtree(run.path)
+        run.path.mkdir()
+    write_dataset_page(run)
+    said = {"index": "the index of sessions cannot be read", "failures": "why sessions failed cannot be read"}
+    text = run.report.read_text()
+    assert said.get(damage, "There is no session in this run yet") in text
+    assert ("0 sessions of 0" if damage == "nothing there" else "4 sessions of") in text
 
 
 def test_the_card_counts_names_failures_and_says_what_is_inside():

@@ -71,7 +71,7 @@ def test_names_are_escaped_and_links_lead_to_files_beside_the_page():
     checker = Checker()
     checker.feed(text)
     assert checker.open == []
-    assert checker.loads == [
+    assert [where for where in checker.loads if not where.startswith("#")] == [
         "./training/my%20%3Cnet%3E%20%231/evaluation/test/metrics.md",
         "./training/my%20%3Cnet%3E%20%231/evaluation/test/confusion.png",
         "./experiments/table2/table.md",
@@ -123,7 +123,7 @@ def test_a_model_that_knows_people_it_was_measured_on_is_marked_and_one_that_doe
         return page((Evaluated("m", "test", "p", metrics, ()),))
 
     assert "has learnt from 2 of these 3 people: numbers are too good" in told(2)
-    assert "people" not in told(0).split("Trained on these labels")[1].split("<h2>")[0]
+    assert "people" not in told(0).split("Trained on these labels")[1].split("<h2")[0]
     assert "it may know these people" in told(None)
 
 
@@ -220,7 +220,9 @@ def test_rows_of_labels_that_no_run_of_the_dataset_has_any_more_are_named(run, t
     assert experiments_in(run)[0].outdated == ()
 
 
-def test_a_page_that_cannot_be_made_is_warned_of_and_left_whole(run, caplog, monkeypatch):
+def test_a_page_that_cannot_be_made_is_warned_of_and_left_whole_and_a_damaged_index_is_told_of(
+    run, caplog, monkeypatch
+):
     before, folder = run.report.read_bytes(), write_evaluation(run)
     monkeypatch.setattr(page_module, "_WAIT_S", 0)
     with folder_lock(run.dataset):
@@ -228,10 +230,10 @@ def test_a_page_that_cannot_be_made_is_warned_of_and_left_whole(run, caplog, mon
     assert "does not show these results" in caplog.text
     assert run.report.read_bytes() == before
     run.index.write_bytes(b"damaged")
-    caplog.clear()
     refresh_dataset_page(run, folder)
-    assert "does not show these results" in caplog.text
-    assert run.report.read_bytes() == before
+    text = run.report.read_text()
+    assert "the index of sessions cannot be read" in text
+    assert "Trained on these labels (1 evaluation" in text
 
 
 def test_labels_that_are_not_put_together_have_no_page(tmp_path):

@@ -89,8 +89,6 @@ def write_reports(
     ------
     ConfigError
         If there is no run, or no such session.
-    SchemaError
-        If the dataset's index is not what it should be.
     OutputError
         If a page cannot be written.
     """
@@ -112,8 +110,9 @@ def write_reports(
                 raise
             failed[name] = " ".join(str(err).split())
     dataset = None
-    if not place.sessions and place.run.index.is_file():
-        with folder_lock(place.run.dataset):
+    # the one session of a run that was never put together is all that there is
+    if not place.sessions and (place.run.index.is_file() or len(pages) + len(failed) != 1):
+        with folder_lock(place.run.dataset if place.run.dataset.is_dir() else place.run.path):
             write_dataset_page(place.run)
         dataset = place.run.report
     return Reports(place.run.path, dataset, pages, failed)
@@ -269,13 +268,8 @@ def _names(place: _Place, asked: Sequence[str] | Literal["all"]) -> list[str]:
     for name in asked:
         if name not in there:
             raise ConfigError(_unknown(place.run, name, there))
-    if not asked and not place.run.index.is_file():
-        if len(there) == 1:
-            return there
-        raise ConfigError(
-            f"{place.run.path}: not put together yet, so there is no page of the whole; au3dmm run makes one; or say"
-            f" --session ID, or --sessions all for the {len(there)} that were begun"
-        )
+    if not asked and not place.run.index.is_file() and len(there) == 1:
+        return there
     return list(dict.fromkeys(asked))
 
 

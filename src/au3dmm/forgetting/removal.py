@@ -132,6 +132,9 @@ class _Work:
         self._clean_failures(run)
         if run.dataset.exists():
             self._put_together(run)
+        elif run.report.exists():  # of a run that was never put together
+            write_dataset_page(run)
+            self.rebuilt.append(run.report)
 
     def _remove(self, path: Path, locked: bool = False) -> None:
         if not path.exists():

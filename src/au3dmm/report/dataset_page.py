@@ -1,56 +1,83 @@
-"""One page that shows what became of a whole dataset: failures first, then sessions, splits, action units, subjects."""
+"""One page that shows what became of a whole dataset: failures, what to look at, sessions, people, action units."""
 
 from __future__ import annotations
 
 import logging
 import shlex
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Any, TypeVar
 
-import jinja2
-
-from au3dmm.errors import Au3dmmError, BusyError
+from au3dmm.errors import Au3dmmError, BusyError, SchemaError
 from au3dmm.io.atomic import folder_lock, write_bytes
+from au3dmm.io.dataset_state import read_dataset_state
 from au3dmm.io.evaluations import Evaluated, ExperimentTable, evaluations_in, experiments_in
-from au3dmm.io.failures import read_failures
+from au3dmm.io.label_statistics import LabelStatistics, read_label_statistics
 from au3dmm.io.neutral_faces import NeutralRow, neutral_faces
 from au3dmm.io.run_folder import DERIVATIVES, RunFolder
-from au3dmm.io.sessions_index import IndexRow, Tally, asked_for, frame_word, outcome_counts, part_of, read_index, tally
-from au3dmm.report.calibration import KINDS, LIMITS, calibration_of
+from au3dmm.io.sessions_index import IndexRow, asked_for, frame_word, part_of
+from au3dmm.io.stage_numbers import StageNumbers
+from au3dmm.report.calibration import LIMITS
+from au3dmm.report.dataset_charts import calibration_drawing, histograms, level_words, most_shown, spread_rows
+from au3dmm.report.dataset_facts import (
+    dataset_counts,
+    dataset_facts,
+    dataset_lead,
+    dataset_provenance,
+    failure_groups,
+    failure_reasons,
+    plural,
+    split_note,
+)
+from au3dmm.report.dataset_map import component_units, unit_map
+from au3dmm.report.dataset_outliers import Suspects, find_suspects
+from au3dmm.report.dataset_table import session_table, subject_table, tally_table
+from au3dmm.report.page_parts import embedded_json, page_environment
 from au3dmm.report.session_files import PAGE
 from au3dmm.report.trained_models import trained_models
 
 log = logging.getLogger(__name__)
-_TEMPLATES = Path(__file__).with_name("templates")
-_BINS = 10
-_LEFT, _TOP, _SIDE = 46, 10, 260  # of the drawing of the uncertainty
 _WAIT_S, _TRIES = 0.5, 60
+_SUSPECTS, _DOUBTFUL = 8, 20  # shown at once; the others open on demand
+_SUSPECTS_MOST = 400
+_TABLES = ("sessions", "people", "asked", "parts")
+_MAP_DATA = ("row_names", "column_names", "units", "values")
+_T = TypeVar("_T")
 
 
 def write_dataset_page(out: RunFolder) -> None:
-    """Write ``report.html`` of a run that is consolidated: one HTML file that needs no network.
+    """Write ``report.html`` of a run: one HTML file that needs no network. What is unfinished gets a page, too.
 
     Raises
     ------
-    SchemaError
-        If there is no index, or `failures.jsonl` is not what it should be.
     OutputError
         If the page cannot be written.
     """
-    rows, metadata = read_index(out.index)
-    people = neutral_faces(out, rows)
+    state = read_dataset_state(out)
+    missing = list(state.missing)
+    none: list[NeutralRow] = []
+    neutral = _attempt(lambda: neutral_faces(out, state.rows), none, "neutral faces", missing, out)
+    statistics = None
+    if any(row.first_row is not None for row in state.rows):
+        statistics = _attempt(
+            lambda: read_label_statistics(out, state.rows, state.metadata), None, "labels", missing, out
+        )
     html = dataset_page(
-        rows,
-        metadata,
-        read_failures(out.failures),
+        state.rows,
+        state.metadata,
+        state.failures,
         again=retry_command(out),
-        neutral=people,
+        neutral=neutral,
         evaluations=evaluations_in(out),
         experiments=experiments_in(out),
-        pages={row.session_id for row in rows if (out.session(row.session_id) / PAGE).is_file()},
+        pages={row.session_id for row in state.rows if (out.session(row.session_id) / PAGE).is_file()},
+        numbers=state.numbers,
+        unfinished=state.unfinished,
+        statistics=statistics,
+        missing=missing,
+        report=report_command(out),
     )
     write_bytes(out.report, html.encode())
 
@@ -94,9 +121,24 @@ def retry_command(out: RunFolder) -> str:
     >>> retry_command(RunFolder(Path("data/derivatives/au3dmm/label")))
     'au3dmm run label --dataset . --retry-failed'
     """
-    inside = out.path.parent.parts[-2:] == DERIVATIVES.parts
-    where = "--dataset ." if inside else "--dataset DATASET --out DIR"
+    where = "--dataset ." if _inside(out) else "--dataset DATASET --out DIR"
     return f"au3dmm run {shlex.quote(out.path.name)} {where} --retry-failed"
+
+
+def report_command(out: RunFolder) -> str:
+    """Return the command that makes the page of a session, up to its name.
+
+    Examples
+    --------
+    >>> report_command(RunFolder(Path("data/derivatives/au3dmm/label")))
+    'au3dmm report . --pipeline label --session'
+    """
+    where = f". --pipeline {shlex.quote(out.path.name)}" if _inside(out) else shlex.quote(out.path.name)
+    return f"au3dmm report {where} --session"
+
+
+def _inside(out: RunFolder) -> bool:
+    return out.path.parent.parts[-2:] == DERIVATIVES.parts
 
 
 def dataset_page(
@@ -109,6 +151,11 @@ def dataset_page(
     evaluations: Sequence[Evaluated] = (),
     experiments: Sequence[ExperimentTable] = (),
     pages: Collection[str] = (),
+    numbers: Mapping[str, StageNumbers] | None = None,
+    unfinished: Mapping[str, str] | None = None,
+    statistics: LabelStatistics | None = None,
+    missing: Sequence[str] = (),
+    report: str = "au3dmm report . --session",
 ) -> str:
     """Return the page as HTML; equal datasets give equal text.
 
@@ -128,168 +175,146 @@ def dataset_page(
         Of models trained on these labels.
     pages : collection of str
         Sessions that have a page of their own.
+    numbers : mapping, optional
+        What the stages reported, by session.
+    unfinished : mapping, optional
+        Sessions that are not in the index, and how far they have come.
+    statistics : LabelStatistics, optional
+        How far the labels spread.
+    missing : sequence of str
+        What is not there, in words.
+    report : str
+        The command that makes the page of a session, up to its name.
     """
-    counts = outcome_counts(rows)
-    about = metadata.get("dataset") or {}
-    title = (
-        f"{about.get('name', 'Dataset')}: {_n(counts['sessions'], 'session')} of {_n(counts['subjects'], 'subject')}"
+    numbers, unfinished, told = numbers or {}, unfinished or {}, list(missing)
+    counts, frames = dataset_counts(rows, unfinished), frame_word(rows)
+    about, basis = metadata.get("dataset") or {}, metadata.get("basis") or {}
+    intensity = None if statistics is None else statistics.intensity
+    suspects = find_suspects([row for row in rows if row.session_id not in unfinished], numbers, neutral, intensity)
+    reasons = failure_reasons(rows, failures)
+    why_failed = {
+        name: " ".join(filter(None, (one["stage"] and f"{one['stage']}:", one["why"]))) for name, one in reasons.items()
+    }
+    calibration = _attempt(lambda: calibration_drawing(metadata), None, "the check of the uncertainty", told, None)
+    sessions = session_table(
+        rows,
+        numbers=numbers,
+        unfinished=unfinished,
+        why=suspects.why(),
+        failures=why_failed,
+        pages=pages,
+        frames=frames,
+        report=report,
     )
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    tables = [
+        sessions,
+        subject_table(rows, neutral, suspects.sessions, frames),
+        tally_table("asked", "units or tasks", "action unit or task", rows, asked_for, frames),
+        tally_table("parts", "parts", "part", rows, part_of, frames),
+    ]
+    tables = [table for table in tables if table["columns"] and _length(table)]
+    of = f"{plural(counts['sessions'], 'session')} of {plural(counts['subjects'], 'subject')}"
+    title = f"{about.get('name', 'Dataset')}: {of}"
+    units = component_units(() if statistics is None else statistics.alpha.names, basis)
+    drawn = unit_map(rows, None if statistics is None else statistics.alpha, units)
+    return (
+        page_environment()
+        .get_template("dataset.html.j2")
+        .render(
+            title=title,
+            lead=dataset_lead(counts, frames),
+            counts=counts,
+            frames=frames,
+            demo=basis.get("kind") == "demo",
+            refined=metadata.get("source") == "refined",
+            missing=told,
+            failed=failure_groups(rows, reasons),
+            again=again,
+            facts=dataset_facts(counts, metadata, frames),
+            suspects=_suspects(suspects, set(pages)),
+            look_now=_SUSPECTS,
+            histograms=histograms([row for row in rows if row.session_id not in unfinished], numbers, frames),
+            tables=dict.fromkeys(_TABLES, 0) | {table["id"]: _length(table) for table in tables},
+            data=embedded_json(tables),
+            report=report,
+            pages=len({row.session_id for row in rows} & set(pages)),
+            split_note=split_note(metadata),
+            spread=None if statistics is None else _spread(rows, statistics, numbers, units),
+            map=drawn,
+            map_data=None if drawn is None else embedded_json({key: drawn[key] for key in _MAP_DATA}),
+            calibration=calibration,
+            limits=LIMITS,
+            neutral=neutral,
+            doubtful=[one for one in neutral if one.doubtful],
+            doubtful_now=_DOUBTFUL,
+            trained=trained_models(evaluations, experiments, metadata.get("fingerprint")),
+            problems=sorted((metadata.get("annotation_problems") or {}).items()),
+            provenance=dataset_provenance(metadata),
+            licences=(about.get("licence"), basis.get("licence")),
+        )
     )
-    environment.filters |= {"count": _count, "percent": _percent, "number": _number}
-    said = {str(failure["session_id"]): failure for failure in failures}
-    failed = [_failure(row, said.get(row.session_id, {})) for row in rows if row.status == "failed"]
-    basis = metadata.get("basis") or {}
-    return environment.get_template("dataset.html.j2").render(
-        title=title,
-        counts=counts,
-        frames=frame_word(rows),
-        demo=basis.get("kind") == "demo",
-        failed=failed,
-        again=again,
-        facts=_facts(counts, metadata, frame_word(rows)),
-        rates=_histogram([row.label_rate for row in rows if row.label_rate is not None]),
-        rows=[_session(row, row.session_id in pages) for row in rows],
-        tables=[
-            ("Split", "part", _tallies(rows, part_of)),
-            ("What was asked for", "action unit or task", _tallies(rows, asked_for)),
-            ("Subjects", "subject", _tallies(rows, lambda row: row.subject_id)),
+
+
+def _length(table: Mapping[str, Any]) -> int:
+    """Return how many rows a table of the page has."""
+    first = table["columns"][0]
+    return len(first["at"] if "at" in first else first["values"])
+
+
+def _attempt(read: Callable[[], _T], other: _T, what: str, missing: list[str], out: RunFolder | None) -> _T:
+    """Read something; if it is damaged, say so and go on with something else."""
+    try:
+        return read()
+    except SchemaError as err:
+        text = str(err) if out is None else str(err).replace(f"{out.path}/", "")
+        missing.append(f"{what}: {' '.join(text.split())}")
+        return other
+
+
+def _suspects(suspects: Suspects, pages: set[str]) -> dict[str, Any]:
+    """Return what to look at as the template shows it."""
+    return {
+        "entries": [
+            {
+                "name": entry.subject_id or "unknown" if entry.person else entry.session_ids[0],
+                "subject": entry.subject_id or "unknown",
+                "person": entry.person,
+                "sessions": len(entry.session_ids),
+                "page": not entry.person and entry.session_ids[0] in pages,
+                "reasons": [reason.words for reason in entry.reasons],
+            }
+            for entry in suspects.entries[:_SUSPECTS_MOST]
         ],
-        split_note=_split_note(metadata),
-        calibration=_calibration(metadata),
-        limits=LIMITS,
-        neutral=neutral,
-        doubtful=[one for one in neutral if one.doubtful],
-        trained=trained_models(evaluations, experiments, metadata.get("fingerprint")),
-        problems=sorted((metadata.get("annotation_problems") or {}).items()),
-    )
-
-
-def _calibration(metadata: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the check of the uncertainty with its curves in the units of the drawing; None if there is none."""
-    found = calibration_of(metadata, "sessions.parquet")
-    if found is None:
-        return None
-
-    def place(stated: float, share: float) -> tuple[float, float]:
-        return round(_LEFT + _SIDE * stated, 1), round(_TOP + _SIDE * (1 - share), 1)
-
-    curves = [
-        {"kind": kind, "words": KINDS[kind], "shown": found.shown[kind], "points": [place(*point) for point in points]}
-        for kind, points in found.curves.items()
-    ]
-    ticks = [{"at": place(i / 4, i / 4), "percent": 25 * i} for i in range(5)]
-    return {"found": found, "curves": curves, "ticks": ticks, "corners": (place(0, 0), place(1, 1))}
-
-
-def _failure(row: IndexRow, said: Mapping[str, Any]) -> dict[str, str]:
-    stage = str(said.get("stage") or "")
-    return {
-        "session": row.session_id,
-        "subject": row.subject_id or "unknown",
-        "stage": stage,
-        "error": str(said.get("error") or ""),
-        "why": (row.failure or str(said.get("message") or "")).removeprefix(f"{stage}: "),
+        "more": max(len(suspects.entries) - _SUSPECTS_MOST, 0),
+        "n": len(suspects.sessions),
+        "common": suspects.common,
     }
 
 
-def _session(row: IndexRow, page: bool) -> dict[str, Any]:
-    return {
-        "session": row.session_id,
-        "link": f"sessions/{quote(row.session_id)}/{PAGE}" if page else "",
-        "subject": row.subject_id or "unknown",
-        "asked": asked_for(row),
-        "status": {"ok": "labelled", "no_events": "no events", "failed": "failed"}[row.status]
-        + (", RGB only" if row.status == "ok" and not row.has_events else ""),
-        "part": part_of(row) or "",
-        "rgb": row.frames_rgb,
-        "events": row.frames_event if row.status == "ok" else None,
-        "rate": row.label_rate,
-        "rmse": row.rmse_px_median,
-        "clock": row.clock_method or "",
-        "uncertainty": None if row.clock_uncertainty_us is None else row.clock_uncertainty_us / 1000,
+def _spread(
+    rows: Sequence[IndexRow],
+    statistics: LabelStatistics,
+    numbers: Mapping[str, StageNumbers],
+    units: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """Return how often action units and components are how strong."""
+    hardly = Counter(name for row in rows for name in numbers.get(row.session_id, StageNumbers()).hardly_seen)
+    goes = {
+        name: ", ".join(unit for unit in said if unit != name)
+        for name, said in zip(statistics.alpha.names, units, strict=False)
     }
-
-
-def _tallies(rows: Sequence[IndexRow], key: Any) -> list[dict[str, Any]]:
-    found: list[Tally] = tally(rows, key)
-    most = max((t.rows_ok for t in found), default=0) or 1
-    return [{"tally": t, "share": round(100 * t.rows_ok / most, 1)} for t in found]
-
-
-def _facts(counts: Mapping[str, int], metadata: Mapping[str, Any], frames: str) -> list[tuple[str, str]]:
-    basis, clock = metadata.get("basis") or {}, metadata.get("clock") or {}
-    detector, about = metadata.get("detector") or {}, metadata.get("dataset") or {}
-    worst = clock.get("uncertainty_us_max")
-    rate = counts["rows_ok"] / counts["rows"] if counts["rows"] else None
-    return [
-        ("labelled", f"{_count(counts['ok'])} of {_n(counts['sessions'], 'session')}"),
-        ("failed", _n(counts["failed"], "session")),
-        ("without events", _n(counts["no_events"], "session")),
-        (frames, _count(counts["rows"])),
-        ("with values", f"{_count(counts['rows_ok'])} ({_percent(rate)})"),
-        ("basis", f"{basis.get('kind') or 'unknown'}, {basis.get('k_au') or 'unknown'} AU components"),
-        *([("source", str(metadata["source"]))] if "source" in metadata else []),
-        ("landmarks", str(detector.get("name") or "unknown")),
-        ("clocks", ", ".join(f"{name} {_count(n)}" for name, n in (clock.get("methods") or {}).items()) or "none"),
-        ("clock uncertainty", "unknown" if worst is None else f"{_time(worst)} at most"),
-        ("licence", str(about.get("licence") or "not stated")),
-        ("made by", str(metadata.get("package") or "unknown")),
-    ]
-
-
-def _split_note(metadata: Mapping[str, Any]) -> str:
-    splits = metadata.get("splits") or {}
-    leaks = splits.get("leaking_subjects") or 0
-    source = splits.get("source")
-    text = f"by {splits.get('method')}" if source == "computed" else f"as {source} says"
-    return f"{text}; {_n(leaks, 'subject')} in more than one part" if leaks else f"{text}; nobody is in two parts"
-
-
-def _histogram(rates: Sequence[float]) -> list[dict[str, Any]]:
-    counts = [0] * _BINS
-    for rate in rates:
-        counts[min(int(rate * _BINS), _BINS - 1)] += 1
-    most = max(counts) or 1
-    return [
-        {
-            "range": f"{100 * i // _BINS}\u2013{100 * (i + 1) // _BINS}\u202f%",
-            "n": n,
-            "height": round(100 * n / most, 1),
-            "x": 8 + 58 * i,
-        }
-        for i, n in enumerate(counts)
-    ]
-
-
-def _n(n: int, thing: str) -> str:
-    return f"{_count(n)} {thing}" + ("" if n == 1 else "s")
-
-
-def _time(us: float) -> str:
-    """Write a time in the unit that suits it.
-
-    Examples
-    --------
-    >>> _time(0.08).split(), _time(1500.0).split()
-    (['0.08', 'µs'], ['1.5', 'ms'])
-    """
-    return f"{us:.2g}\u202fµs" if us < 1000 else f"{us / 1000:.3g}\u202fms"
-
-
-def _count(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}".replace(",", "\u202f")
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.3g}\u202f%"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+    asked: dict[str, list[str]] = {}
+    for row in rows:
+        if row.au:
+            asked.setdefault(row.au, []).append(row.session_id)
+    intensity = None if statistics.intensity is None else spread_rows(statistics.intensity, hardly, {}, asked)
+    alpha = spread_rows(statistics.alpha, {}, goes, asked)
+    return {
+        "intensity": intensity,
+        "intensity_most": None if intensity is None else most_shown(intensity),
+        "components": alpha["whole"] + alpha["sides"],
+        "components_most": most_shown(alpha),
+        "frames": int(statistics.alpha.frames.max(initial=0)),
+        "sessions": len(statistics.alpha.peaks),
+        "words": level_words(),
+    }
