@@ -126,15 +126,17 @@ def retry_command(out: RunFolder) -> str:
 
 
 def report_command(out: RunFolder) -> str:
-    """Return the command that makes the page of a session, up to its name.
+    """Return the command that makes the page of a session, up to its name: in the dataset's folder, or the page's own.
+
+    Equal runs have equal pages, so that a folder that somebody chose (``--out``) does not stand in them.
 
     Examples
     --------
     >>> report_command(RunFolder(Path("data/derivatives/au3dmm/label")))
     'au3dmm report . --pipeline label --session'
     """
-    where = f". --pipeline {shlex.quote(out.path.name)}" if _inside(out) else shlex.quote(out.path.name)
-    return f"au3dmm report {where} --session"
+    which = f" --pipeline {shlex.quote(out.path.name)}" if _inside(out) else ""
+    return f"au3dmm report .{which} --session"
 
 
 def _inside(out: RunFolder) -> bool:
