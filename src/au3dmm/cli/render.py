@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from au3dmm.cli.options import progress_option
 from au3dmm.cli.output import amount, say
 from au3dmm.cli.plot import BIOMETRIC, default_name, progress_of, session_options
 from au3dmm.cli.progress import Mode, make_reporter
@@ -22,13 +23,7 @@ from au3dmm.cli.progress import Mode, make_reporter
 @click.option("--start", "start_s", default=0.0, help="s from the first event frame.")
 @click.option("--end", "end_s", type=float, help="s from the first event frame. Default: all.")
 @click.option("--no-rgb", is_flag=True, help="No RGB frames, and the mean head instead of the person's.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: a bar on a terminal, lines in a pipe.",
-)
+@progress_option
 def render(
     session: Path,
     run: Path | None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from au3dmm.cli.options import progress_option
 from au3dmm.cli.output import aligned, counted, print_json, program, say
 from au3dmm.cli.progress import Mode, logging_to
 from au3dmm.cli.run_progress import left, make_run_reporter
@@ -65,13 +66,7 @@ _NAMED = 5
 @click.option("--overlay", is_flag=True, help="Draw overlay.png, calibration.png and clock.png of every session.")
 @click.option("--session-pages", is_flag=True, help="Also write report.html of every session.")
 @click.option("--thumbnails", is_flag=True, help="Those pages may show faces; otherwise they show none.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: a bar on a terminal, lines in a pipe.",
-)
+@progress_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on stdout.")
 @click.option("-v", "--verbose", count=True, help="Also what stages warn of; with --dry-run every session.")
 def run(

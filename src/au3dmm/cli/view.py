@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from au3dmm.cli.options import progress_option
 from au3dmm.cli.output import amount, say
 from au3dmm.cli.plot import BIOMETRIC, default_name, progress_of, session_options
 from au3dmm.cli.progress import Mode, make_reporter
@@ -20,13 +21,7 @@ from au3dmm.cli.progress import Mode, make_reporter
 @click.option("--open/--no-open", "opens", default=None, help="Whether to open it; default: yes, without --save.")
 @click.option("--mesh-fps", type=click.FloatRange(0.1, 1000), help="Heads a second; default: all that go into 300 MB.")
 @click.option("--no-rgb", is_flag=True, help="No RGB frames, and the mean head instead of the person's.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "rich", "plain", "json", "none"]),
-    default="auto",
-    show_default=True,
-    help="auto: a bar on a terminal, lines in a pipe.",
-)
+@progress_option
 def view(
     session: Path,
     run: Path | None,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from au3dmm.core.basis import deform
@@ -18,13 +17,11 @@ from au3dmm.io.atomic import write_bytes, write_json
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.training.clips import Part
 from au3dmm.training.evaluating import Trained, read_trained, rgb_cache
-from au3dmm.training.loading import make_loader, to_device, told_plainly
+from au3dmm.training.mesh_asking import refined_clips
 from au3dmm.training.mesh_clips import MeshClips
 from au3dmm.training.mesh_controls import control_motion
 from au3dmm.training.mesh_data import MeshData
-from au3dmm.training.order import Batches
 from au3dmm.training.pictures import Scaling
-from au3dmm.training.processes import started_processes
 from au3dmm.training.setup import read_part
 
 Progress = Callable[[int, int | None], None]
@@ -150,31 +147,17 @@ def _measure(
     sequences |= {name: control_motion(mesh, name, other) for name, other in others.items()}
     sequences[SMOOTHED] = _smoothed(mesh, sequences[COARSE], window_us)
     truth = np.where(mesh.known[:, None], mesh.target.astype(np.float64), np.nan)
-    face, every, done = _face(mesh), trained.params.data.every, 0
-    with started_processes(device) as processes, torch.inference_mode():
-        model = trained.model.to(processes.device)
-        order = Batches(len(clips), batch or trained.params.optimise.batch, seed=0, shuffle=False)
-        for some in told_plainly(make_loader(clips, order, 0)):
-            moved = to_device(some, processes.device, scaling)
-            motion = model(moved["x"], moved["padding"], *model.seen(moved)).motion
-            assert motion is not None, "networks of mesh clips refine"
-            refined = motion.double().cpu().numpy()
-            for i, number in enumerate(some["number"].tolist()):
-                which, first, count = clips.places[number]
-                session = mesh.labels.sessions[which]
-                start = session.first + first
-                rows = slice(start, start + (count - 1) * every + 1, every)
-                said = np.where(mesh.labels.valid[rows][:, None], refined[i, refined.shape[1] - count :], np.nan)
-                faces = {**{name: values[rows] for name, values in sequences.items()}, REFINED: said}
-                taken = measures.add(session.subject_id, session.session_id, faces, truth[rows], mesh.beyond[rows])
-                if taken is None or not surfaces:
-                    continue
-                for name, values in taken[0].items():
-                    errors = _on_surface(mesh, values, taken[1], face, surfaces)
-                    measures.rows[name].surfaces.append(errors)
-            done += len(some["clip"])
-            if progress is not None:
-                progress(done, len(clips))
+    face = _face(mesh)
+    for which, rows, motion in refined_clips(trained, clips, scaling, device=device, batch=batch, progress=progress):
+        session = mesh.labels.sessions[which]
+        said = np.where(mesh.labels.valid[rows][:, None], motion, np.nan)
+        faces = {**{name: values[rows] for name, values in sequences.items()}, REFINED: said}
+        taken = measures.add(session.subject_id, session.session_id, faces, truth[rows], mesh.beyond[rows])
+        if taken is None or not surfaces:
+            continue
+        for name, values in taken[0].items():
+            errors = _on_surface(mesh, values, taken[1], face, surfaces)
+            measures.rows[name].surfaces.append(errors)
 
 
 def write_mesh_evaluation(folder: Path, found: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from au3dmm.errors import ConfigError
@@ -20,11 +19,9 @@ from au3dmm.io.relabelling import check_target, relabelled_mark, write_relabelle
 from au3dmm.io.run_folder import RunFolder
 from au3dmm.io.tables import read_metadata
 from au3dmm.training.evaluating import Trained, read_trained, rgb_cache, same_labels
-from au3dmm.training.loading import make_loader, to_device, told_plainly
+from au3dmm.training.mesh_asking import refined_clips
 from au3dmm.training.mesh_clips import MeshClips
-from au3dmm.training.order import Batches
 from au3dmm.training.pictures import Scaling
-from au3dmm.training.processes import started_processes
 from au3dmm.training.setup import read_part
 from au3dmm.training_config import DataParams
 
@@ -192,24 +189,10 @@ def _refined(
             if labels.valid[start : start + (count - 1) * data.every + 1 : data.every].any():
                 clips.places.append((i, first, count))
     total = np.zeros((len(labels.alpha), clips.mesh.space.n_motion))
-    times, done = np.zeros(len(total)), 0
-    with started_processes(device) as processes, torch.inference_mode():
-        model = trained.model.to(processes.device)
-        order = Batches(len(clips), batch or trained.params.optimise.batch, seed=0, shuffle=False)
-        for some in told_plainly(make_loader(clips, order, 0)):
-            moved = to_device(some, processes.device, scaling)
-            motion = model(moved["x"], moved["padding"], *model.seen(moved)).motion
-            assert motion is not None, "networks of mesh clips refine"
-            found = motion.double().cpu().numpy()
-            for i, number in enumerate(some["number"].tolist()):
-                which, first, count = clips.places[number]
-                start = labels.sessions[which].first + first
-                rows = slice(start, start + (count - 1) * data.every + 1, data.every)
-                total[rows] += found[i, found.shape[1] - count :]
-                times[rows] += 1
-            done += len(some["clip"])
-            if progress is not None:
-                progress(done, len(clips))
+    times = np.zeros(len(total))
+    for _, rows, motion in refined_clips(trained, clips, scaling, device=device, batch=batch, progress=progress):
+        total[rows] += motion
+        times[rows] += 1
     return np.asarray(total / np.maximum(times, 1)[:, None])
 
 
